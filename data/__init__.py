@@ -1,0 +1,1 @@
+"""What flows through Second Sight and where it rests: types, errors, settings, media, store, samples."""

@@ -1,0 +1,56 @@
+"""Settings: defaults < secondsight.toml (working directory) < SECONDSIGHT_* environment < flags.
+
+Nothing is read at import: call `load()` where settings are needed. Flags are passed as overrides.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path, user_data_path
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from data.errors import UsageError
+
+
+class Settings(BaseSettings):
+    """All that a person may set; every field is also SECONDSIGHT_<NAME> and a key of secondsight.toml."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SECONDSIGHT_", toml_file="secondsight.toml", extra="forbid", frozen=True
+    )
+
+    library: Path = Field(default_factory=lambda: user_data_path("secondsight", appauthor=False) / "library")
+    models: str = Field(default="lite", description="profile of models")
+    cache: Path = Field(default_factory=lambda: user_cache_path("secondsight", appauthor=False))
+    frame_rate: float = Field(default=2.0, gt=0, le=30, description="frames sampled per second of video")
+    max_pixels: int = Field(default=200_000_000, ge=1_000_000, description="largest picture decoded, in pixels")
+    batch_size: int = Field(default=16, ge=1, le=1024, description="pictures embedded at once")
+    threads: int = Field(default=0, ge=0, description="model threads; 0: all cores")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load(**overrides: Any) -> Settings:
+    """Settings with the flags on top; an override of None is "not given".
+
+    Raises:
+        UsageError: a value is out of range or a key is unknown; names both.
+    """
+    try:
+        return Settings(**{key: value for key, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"Setting {name} = {first.get('input')!r} is not valid: {first['msg']}.") from None

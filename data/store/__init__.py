@@ -1,0 +1,1 @@
+"""Where the library rests: the Store protocol, and LanceDB behind it."""

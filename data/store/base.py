@@ -1,0 +1,120 @@
+"""The Store protocol: what the indexer writes and the search reads, whatever database is behind it.
+
+Four tables. `files`: path -> content, one row a path, failures with their reason. `media`: one row a content; its row
+is written last, so a medium without it is unfinished and invisible. `segments` and `frames`: rows of a medium.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from data.types import Hit, Kind, MediaInfo, MediaItem, Segment, Vectors
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """One path that was looked at.
+
+    Attributes:
+        path: absolute path as text; undecodable bytes as surrogate escapes are percent-escaped by the store.
+        media_id: content hash; "" when the file could not be read at all.
+        size_bytes, mtime_ns, ctime_ns, inode: what the file system said; all equal means unchanged.
+        reason: "" when indexed, otherwise why it was skipped, one line.
+    """
+
+    path: str
+    media_id: str
+    size_bytes: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaRows:
+    """Everything one medium adds. Vectors are per channel, rows parallel to `times_s`.
+
+    Attributes:
+        times_s: (n,) float64 frame times; for a still one NaN.
+        segment_of_frame: (n,) int32, index into `segments`.
+        vectors: channel -> (n, dim) float32.
+        file: the path this content was read from.
+    """
+
+    media_id: str
+    info: MediaInfo
+    size_bytes: int
+    times_s: npt.NDArray[np.float64]
+    segment_of_frame: npt.NDArray[np.int32]
+    segments: Sequence[Segment]
+    vectors: Mapping[str, Vectors]
+    file: FileRow
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What search may return. Empty means no bound."""
+
+    kinds: tuple[Kind, ...] = ()
+    media_ids: tuple[str, ...] = ()
+    exclude_media_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FrameVectors:
+    """All frames of one medium in one channel, in order of time."""
+
+    times_s: npt.NDArray[np.float64]  # (n,), NaN for a still
+    segment_of_frame: npt.NDArray[np.int32]  # (n,)
+    vectors: Vectors  # (n, dim)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStats:
+    media: dict[str, int] = field(default_factory=dict)  # kind -> distinct contents
+    files: int = 0
+    failed: int = 0
+    segments: int = 0
+    frames: int = 0
+    duration_s: float = 0.0
+    size_on_disk_bytes: int = 0
+
+
+class Store(Protocol):
+    """One library, open. Writers hold its lock; readers always see finished media only."""
+
+    def files(self) -> dict[str, FileRow]: ...
+
+    def add(self, batch: Sequence[MediaRows]) -> None:
+        """Write the batch so that a kill at any point leaves each medium whole or invisible. Replaces same ids."""
+        ...
+
+    def record_files(self, rows: Iterable[FileRow]) -> None:
+        """Upsert path rows: moves, further copies, failures."""
+        ...
+
+    def forget_paths(self, paths: Iterable[str]) -> int:
+        """Drop path rows; contents no path names any more go with their rows. Returns contents removed."""
+        ...
+
+    def media(self, media_ids: Sequence[str] | None = None) -> Iterator[MediaItem]: ...
+
+    def segments(self, media_id: str) -> list[Segment]: ...
+
+    def search_vectors(self, channel: str, vector: npt.NDArray[np.float32], k: int, where: Filter) -> list[Hit]:
+        """The k nearest frames by dot product, best first; fewer only when no more exist."""
+        ...
+
+    def frame_vectors(self, channel: str, media_id: str) -> FrameVectors: ...
+
+    def stats(self) -> StoreStats: ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,185 @@
+"""The values that cross seams: small, frozen, typed, with units in their names.
+
+Times are float seconds of the presentation timeline: (PTS - start PTS) x time base, never an index over a rate.
+Intervals are half-open [start_s, end_s). Stills have no time: their times are None.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Kind: TypeAlias = Literal["image", "gif", "video"]
+KINDS: tuple[Kind, ...] = ("image", "gif", "video")
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]  # (height, width, 3) RGB, 0..255, display orientation
+Vectors: TypeAlias = npt.NDArray[np.float32]  # (n, dim), rows of unit L2 norm
+
+
+@dataclass(frozen=True, slots=True)
+class MediaInfo:
+    """What a probe tells of one file, before any frame is decoded.
+
+    Attributes:
+        kind: "gif" is any short animation whose delays come from the file (GIF, APNG, animated WebP/AVIF).
+        width, height: display size in pixels: rotation and orientation applied.
+        duration_s: length of the presentation timeline; None for stills.
+        container, codec: short lower-case names, for example "mov,mp4" and "h264"; codec "" when it does not apply.
+        rotation_deg: clockwise turn that was applied to reach the display orientation: 0, 90, 180 or 270.
+        frame_rate: average rate as the container claims it, informative only; None when unknown or still.
+        has_audio: an audio stream is there.
+        captured_at: ISO 8601 time of capture as the file states it, "" when it does not.
+        tags: other facts the file states (camera, title, gps ...), as untrusted text.
+    """
+
+    kind: Kind
+    width: int
+    height: int
+    duration_s: float | None
+    container: str
+    codec: str
+    rotation_deg: int = 0
+    frame_rate: float | None = None
+    has_audio: bool = False
+    captured_at: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One decoded picture with its exact place in time.
+
+    Attributes:
+        time_s: presentation time; None for a still.
+        duration_s: how long it stays on screen; None for a still or when the container does not say.
+        rgb: (height, width, 3) uint8, display orientation; None when the frame was only looked at (see `luma`).
+        luma: small (h, w) uint8 picture for change detection; None where it was not asked for.
+    """
+
+    time_s: float | None
+    duration_s: float | None
+    rgb: Pixels | None
+    luma: npt.NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MediaItem:
+    """One distinct content in the library, whatever number of paths it has.
+
+    Attributes:
+        media_id: content hash (blake2b-160, hex) of the file's bytes.
+        path: absolute path of one present copy.
+    """
+
+    media_id: str
+    path: Path
+    info: MediaInfo
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch [start_s, end_s) of one medium between shot boundaries. Stills have one segment with None times."""
+
+    media_id: str
+    index: int
+    start_s: float | None
+    end_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in display pixels of a picture: left, top, width, height."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageQuery:
+    """A picture to search by. weight < 0 pushes away."""
+
+    rgb: Pixels
+    label: str = "image"
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is asked. At least one of text and images is given.
+
+    Attributes:
+        text: words, any language the model knows.
+        images: pictures, already cropped to their box.
+        kinds: media kinds to return; empty means all.
+        k: results wanted (>= 1).
+        exclude_media_id: content never returned (a query picture does not retrieve itself).
+    """
+
+    text: str = ""
+    images: tuple[ImageQuery, ...] = ()
+    kinds: tuple[Kind, ...] = ()
+    k: int = 10
+    exclude_media_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One row a channel retrieved. score: that channel's own similarity (cosine for vectors)."""
+
+    media_id: str
+    time_s: float | None
+    channel: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Why a moment was returned.
+
+    Attributes:
+        channel: "words" (text against frames), "picture" (image against frames), ...
+        rank: 1-based rank of this moment in that channel.
+        score: the channel's own similarity.
+        time_s: frame it rests on; None for a still.
+        detail: short human sentence.
+    """
+
+    channel: str
+    rank: int
+    score: float
+    time_s: float | None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An answer: a stretch of one medium and the second to open.
+
+    Attributes:
+        start_s, peak_s, end_s: all None for a still, otherwise start_s <= peak_s < end_s.
+        score: calibrated probability in [0, 1] that this matches the query.
+    """
+
+    media: MediaItem
+    start_s: float | None
+    peak_s: float | None
+    end_s: float | None
+    score: float
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResponse:
+    """moments are best first; no_match says that none of them is likely to be what was asked."""
+
+    query: Query
+    moments: tuple[Moment, ...]
+    no_match: bool
+    timing_ms: dict[str, float]

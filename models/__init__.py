@@ -1,0 +1,1 @@
+"""Pixels and words to vectors, captions and scores: one backend a folder, heavy imports inside functions."""
