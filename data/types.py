@@ -119,7 +119,8 @@ class Query:
         images: pictures, already cropped to their box.
         kinds: media kinds to return; empty means all.
         k: results wanted (>= 1).
-        exclude_media_id: content never returned (a query picture does not retrieve itself).
+        exclude_media_id: content never returned: a query picture does not retrieve itself.
+        exclude_at_s: with it, only the moment of that content round this second is left out, not the whole of it.
     """
 
     text: str = ""
@@ -127,6 +128,7 @@ class Query:
     kinds: tuple[Kind, ...] = ()
     k: int = 10
     exclude_media_id: str | None = None
+    exclude_at_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,10 +78,15 @@ class JointEmbedder(ImageEmbedder, TextEmbedder, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ModelSet:
-    """What a profile brings. Parts it does not have are None and the stages that need them are left out."""
+    """What a profile brings. Parts it does not have are None and the stages that need them are left out.
+
+    Attributes:
+        picture_side: short side in pixels at which frames are decoded for these models: no more than they look at.
+    """
 
     profile: str
     joint: JointEmbedder
+    picture_side: int = 256
 
     def identities(self) -> dict[str, ModelIdentity]:
         """Channel -> identity of the model behind it, as the manifest records them."""

@@ -1,0 +1,149 @@
+"""Which files are there, and which of them are new, changed, moved, gone or as they were.
+
+Identity is the content hash. What the file system says (size, mtime, ctime, inode) only spares hashing a file again:
+all four equal means the bytes are the ones we hashed; ctime cannot be set back by ordinary tools, so neither a
+restored mtime nor a same-size edit goes unseen (the rule of git's index).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from data.media import sniff
+from data.store.base import FileRow
+
+HASH_CHUNK_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A path that could not be used, and why, in one line."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A media file on disk; `row` holds its stat, with media_id "" until it is hashed."""
+
+    path: Path
+    row: FileRow
+    known: FileRow | None
+
+    @property
+    def untouched(self) -> bool:
+        """The bytes are those of the last run, and that run indexed them."""
+        known, row = self.known, self.row
+        return (
+            known is not None
+            and known.media_id != ""
+            and (known.size_bytes, known.mtime_ns, known.ctime_ns, known.inode)
+            == (row.size_bytes, row.mtime_ns, row.ctime_ns, row.inode)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a walk found.
+
+    Attributes:
+        candidates: media files, ordered by path, each once.
+        gone: known paths below the given ones that are no longer there.
+        failed: given paths that cannot be used.
+        ignored: lower-case extension -> files in folders passed over because they are not media.
+    """
+
+    candidates: tuple[Candidate, ...]
+    gone: tuple[str, ...]
+    failed: tuple[Failure, ...]
+    ignored: dict[str, int] = field(default_factory=dict)
+
+
+def survey(paths: Sequence[Path], known: Mapping[str, FileRow], *, skip: Sequence[Path] = ()) -> Survey:
+    """Walk files and folders without reading more than the first bytes of any file.
+
+    Args:
+        paths: files or folders. A folder is walked whole, hidden entries left out, links to folders not followed.
+        known: path -> row of the last run.
+        skip: folders never entered (the library itself).
+    """
+    failed: list[Failure] = []
+    ignored: Counter[str] = Counter()
+    found: dict[str, Candidate] = {}
+    gone: set[str] = set()
+    skipped = {os.path.realpath(folder) for folder in skip}
+    for given in paths:
+        root = Path(os.path.abspath(given))
+        text = str(root)
+        if root.is_dir():
+            for path in _walk(root, skipped, failed):
+                candidate = _candidate(path, known)
+                if isinstance(candidate, Failure):
+                    failed.append(candidate)
+                elif candidate is None:
+                    ignored[path.suffix.lower() or "(none)"] += 1
+                else:
+                    found[str(path)] = candidate
+            inside = text.rstrip(os.sep) + os.sep
+            gone.update(name for name in known if name.startswith(inside) and not os.path.lexists(name))
+        elif root.exists():
+            candidate = _candidate(root, known)
+            if candidate is None:
+                reason = f"{root.suffix or 'a file without extension'} is not an image, GIF or video that can be read"
+                candidate = Failure(text, reason)
+            if isinstance(candidate, Failure):
+                failed.append(candidate)
+            else:
+                found[text] = candidate
+        elif text in known:
+            gone.add(text)
+        else:
+            # A folder that cannot be seen may be a drive that is not mounted: what was indexed from it stays.
+            failed.append(Failure(text, "no such file or folder; check the path"))
+    ordered = tuple(found[name] for name in sorted(found))
+    return Survey(ordered, tuple(sorted(gone)), tuple(failed), dict(ignored))
+
+
+def content_hash(path: Path, on_bytes: Callable[[int], None] | None = None) -> str:
+    """blake2b-160 of the file's bytes, hex: 40 characters. Raises OSError as reading does."""
+    digest = hashlib.blake2b(digest_size=20)
+    with open(path, "rb") as file:
+        while chunk := file.read(HASH_CHUNK_BYTES):
+            digest.update(chunk)
+            if on_bytes is not None:
+                on_bytes(len(chunk))
+    return digest.hexdigest()
+
+
+def _walk(root: Path, skipped: set[str], failed: list[Failure]) -> Iterator[Path]:
+    def unreadable(error: OSError) -> None:
+        failed.append(Failure(str(error.filename), f"folder cannot be read: {error.strerror}"))
+
+    for folder, names, files in os.walk(root, onerror=unreadable):
+        names[:] = sorted(
+            name
+            for name in names
+            if not name.startswith(".") and os.path.realpath(os.path.join(folder, name)) not in skipped
+        )
+        for name in sorted(files):
+            if not name.startswith("."):
+                yield Path(folder, name)
+
+
+def _candidate(path: Path, known: Mapping[str, FileRow]) -> Candidate | Failure | None:
+    """None: not media."""
+    text = str(path)
+    try:
+        stat = path.stat()
+        row = FileRow(text, "", stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+        before = known.get(text)
+        candidate = Candidate(path, row, before)
+        return candidate if candidate.untouched or sniff(path) is not None else None
+    except OSError as error:
+        return Failure(text, f"cannot be read: {error.strerror or error}")

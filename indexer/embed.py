@@ -1,0 +1,92 @@
+"""Pictures of many media through one model in full batches, and back to the medium each belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from data.store.base import MediaRows
+from data.types import Frame, Segment, Vectors
+from indexer.decode import Job
+from indexer.segment import segment_of, segments
+from models.base import ImageEmbedder
+
+
+@dataclass(slots=True)
+class _Open:
+    """A medium some of whose pictures are still to come or still to be embedded."""
+
+    job: Job
+    times_s: list[float] = field(default_factory=list)
+    vectors: list[Vectors] = field(default_factory=list)
+    waiting: int = 0
+    ended: bool = False
+
+
+class BatchEmbedder:
+    """Args: on_done: called with each medium once its last picture is embedded, in the order they end."""
+
+    def __init__(self, model: ImageEmbedder, batch_size: int, on_done: Callable[[MediaRows], None]) -> None:
+        self._model, self._batch_size, self._on_done = model, batch_size, on_done
+        self._open: dict[Path, _Open] = {}
+        self._batch: list[tuple[_Open, Frame]] = []
+
+    def add(self, job: Job, frame: Frame) -> None:
+        medium = self._open.setdefault(job.candidate.path, _Open(job))
+        medium.times_s.append(np.nan if frame.time_s is None else frame.time_s)
+        medium.waiting += 1
+        self._batch.append((medium, frame))
+        if len(self._batch) >= self._batch_size:
+            self.flush()
+
+    def end(self, job: Job) -> None:
+        medium = self._open[job.candidate.path]
+        medium.ended = True
+        self._hand_over(medium)
+
+    def drop(self, path: Path) -> None:
+        """Forget a medium that failed half way."""
+        medium = self._open.pop(path, None)
+        if medium is not None:
+            self._batch = [(owner, frame) for owner, frame in self._batch if owner is not medium]
+
+    def flush(self) -> None:
+        batch, self._batch = self._batch, []
+        if not batch:
+            return
+        vectors = self._model.embed_images([frame.rgb for _, frame in batch if frame.rgb is not None])
+        for row, (medium, _) in enumerate(batch):
+            medium.vectors.append(vectors[row : row + 1])
+            medium.waiting -= 1
+        for medium in {id(owner): owner for owner, _ in batch}.values():
+            self._hand_over(medium)
+
+    def _hand_over(self, medium: _Open) -> None:
+        if medium.ended and not medium.waiting:
+            del self._open[medium.job.candidate.path]
+            self._on_done(_rows(medium))
+
+
+def _rows(medium: _Open) -> MediaRows:
+    job = medium.job
+    row = job.candidate.row
+    times_s = np.asarray(medium.times_s, dtype=np.float64)
+    if job.info.duration_s is None:
+        shots = [Segment(job.media_id, 0, None, None)]
+        places = np.zeros(len(times_s), dtype=np.int32)
+    else:
+        shots = segments(job.media_id, job.shots.boundaries_s(), job.duration_s or job.info.duration_s)
+        places = segment_of(times_s, shots)
+    return MediaRows(
+        media_id=job.media_id,
+        info=job.info,
+        size_bytes=row.size_bytes,
+        times_s=times_s,
+        segment_of_frame=places,
+        segments=shots,
+        vectors={"joint": np.concatenate(medium.vectors)},
+        file=replace(row, media_id=job.media_id),
+    )

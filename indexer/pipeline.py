@@ -1,0 +1,249 @@
+"""index(): files in, a searchable library out. The stages stand in order in that one function.
+
+Decoding runs in a thread of its own behind a bounded queue, so that decoder and model work at the same time and memory
+stays flat however long a video is; pictures of many files share one batch of the model. What a medium adds is
+written whole or not at all, so stopping at any point leaves a library that searches and a next run that takes up.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from data.store.lance import create_or_open
+
+from data.settings import Settings
+from data.store.base import FileRow, MediaRows, Store
+from indexer.decode import Ended, Failed, Job, Known, Picture, decode_ahead
+from indexer.discover import Failure, survey
+from indexer.embed import BatchEmbedder
+from models.base import ModelSet
+
+WRITE_EVERY_MEDIA = 64
+WRITE_EVERY_FRAMES = 4096
+WRITE_EVERY_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run stands. Bytes count the files that need work, a video's in proportion to its decoded time."""
+
+    stage: str
+    path: str
+    done_bytes: int
+    total_bytes: int
+    done_files: int
+    total_files: int
+    media_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    """What a run did. Counts are of paths.
+
+    Attributes:
+        indexed: new or changed, now searchable.
+        failed: not searchable, with the reason.
+        warnings: searchable, but not whole (a truncated video, say).
+        ignored: extension -> files in folders passed over because they are not media.
+    """
+
+    indexed: int
+    unchanged: int
+    moved: int
+    removed: int
+    failed: tuple[Failure, ...]
+    warnings: tuple[Failure, ...]
+    ignored: dict[str, int]
+    seconds: float
+    interrupted: bool
+
+
+def index(
+    paths: Sequence[Path],
+    *,
+    library: Path,
+    models: ModelSet,
+    settings: Settings,
+    keep_missing: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> IndexReport:
+    """Bring the library up to date with the files below `paths`.
+
+    Args:
+        paths: files and folders. Nothing outside them is touched, except that a file found to have moved leaves its
+            old place.
+        library: folder of the library, made when absent.
+        keep_missing: keep the rows of files that are gone.
+        on_progress: called a few times a second from this thread.
+        should_stop: asked between pictures; True ends the run with what is finished kept.
+
+    Raises:
+        LibraryError: the library cannot be opened for writing, or holds another model's vectors (IndexMismatch).
+    """
+    started = time.monotonic()
+    identities = {channel: identity.as_dict() for channel, identity in models.identities().items()}
+    store = create_or_open(library, identities, profile=models.profile)
+    try:
+        known = store.files()
+        found = survey(paths, known, skip=[library])
+        todo = [candidate for candidate in found.candidates if not candidate.untouched]
+        run = _Run(store, known, total_bytes=sum(c.row.size_bytes for c in todo), total_files=len(todo))
+        run.failed.extend(found.failed)
+        embedder = BatchEmbedder(models.joint, settings.batch_size, on_done=run.write)
+
+        with decode_ahead(todo, known, settings, picture_side=models.picture_side) as events:
+            for event in events:
+                if should_stop is not None and should_stop():
+                    run.interrupted = True
+                    break
+                match event:
+                    case Picture(job, frame):
+                        embedder.add(job, frame)
+                        run.saw(job, frame.time_s)
+                    case Ended(job):
+                        embedder.end(job)
+                        run.finished(job)
+                    case Known(candidate, media_id, old_path):
+                        run.known_content(candidate.row, media_id, old_path)
+                    case Failed(candidate, media_id, reason):
+                        embedder.drop(candidate.path)
+                        run.fail(candidate.row, media_id, reason)
+                if on_progress is not None:
+                    run.tell(on_progress)
+        embedder.flush()
+        run.write_media()
+        run.write_files()
+
+        gone = [path for path in found.gone if path not in run.moved_from]
+        removed = 0 if keep_missing or run.interrupted else len(gone)
+        store.forget_paths([*run.moved_from, *(gone if removed else ())])
+        if on_progress is not None:
+            run.tell(on_progress, stage="done", always=True)
+    finally:
+        store.close()
+    return IndexReport(
+        indexed=run.indexed,
+        unchanged=len(found.candidates) - len(todo),
+        moved=run.moved,
+        removed=removed,
+        failed=tuple(run.failed),
+        warnings=tuple(run.warnings),
+        ignored=found.ignored,
+        seconds=round(time.monotonic() - started, 3),
+        interrupted=run.interrupted,
+    )
+
+
+def remove(paths: Sequence[Path], *, library: Path) -> int:
+    """Take files, or all files below folders, out of the library; the files themselves are not touched.
+
+    Returns:
+        How many paths left the library.
+    """
+    from data.store.lance import read_manifest
+
+    manifest = read_manifest(library)
+    store = create_or_open(library, manifest.models, profile=manifest.profile)
+    try:
+        roots = [str(path.absolute()) for path in paths]
+        leaving = [
+            name
+            for name in store.files()
+            if any(name == root or name.startswith(root.rstrip("/") + "/") for root in roots)
+        ]
+        store.forget_paths(leaving)
+        return len(leaving)
+    finally:
+        store.close()
+
+
+@dataclass(slots=True)
+class _Run:
+    """The books of one run: what waits to be written, what was counted, where it stands."""
+
+    store: Store
+    known: dict[str, FileRow]
+    total_bytes: int
+    total_files: int
+    indexed: int = 0
+    moved: int = 0
+    interrupted: bool = False
+    moved_from: set[str] = field(default_factory=set)
+    failed: list[Failure] = field(default_factory=list)
+    warnings: list[Failure] = field(default_factory=list)
+    _waiting: list[MediaRows] = field(default_factory=list)
+    _file_rows: list[FileRow] = field(default_factory=list)
+    _wrote_at: float = field(default_factory=time.monotonic)
+    _told_at: float = 0.0
+    _done_bytes: int = 0
+    _part_bytes: int = 0
+    _done_files: int = 0
+    _media_s: float = 0.0
+    _part_s: float = 0.0
+    _path: str = ""
+
+    def saw(self, job: Job, time_s: float | None) -> None:
+        self._path = job.candidate.row.path
+        if time_s is not None and job.info.duration_s:
+            self._part_s = time_s
+            self._part_bytes = int(job.candidate.row.size_bytes * min(1.0, time_s / job.info.duration_s))
+
+    def finished(self, job: Job) -> None:
+        self._media_s += job.duration_s or 0.0
+        for warning in job.warnings:
+            self.warnings.append(Failure(job.candidate.row.path, warning))
+        self._count(job.candidate.row)
+
+    def write(self, rows: MediaRows) -> None:
+        """A medium is whole: written with the next batch."""
+        self.indexed += 1
+        self._waiting.append(rows)
+        frames = sum(len(waiting.times_s) for waiting in self._waiting)
+        late = time.monotonic() - self._wrote_at > WRITE_EVERY_S
+        if len(self._waiting) >= WRITE_EVERY_MEDIA or frames >= WRITE_EVERY_FRAMES or late:
+            self.write_media()
+
+    def known_content(self, row: FileRow, media_id: str, old_path: str | None) -> None:
+        """The same bytes are in the library already: a move when their old path is gone, otherwise a further copy."""
+        self._file_rows.append(replace(row, media_id=media_id))
+        if old_path is None:
+            self.indexed += 1
+        else:
+            self.moved += 1
+            self.moved_from.add(old_path)
+        self._count(row)
+
+    def fail(self, row: FileRow, media_id: str, reason: str) -> None:
+        self.failed.append(Failure(row.path, reason))
+        self._file_rows.append(replace(row, media_id=media_id, reason=reason))
+        self._count(row)
+
+    def write_media(self) -> None:
+        if self._waiting:
+            self.store.add(self._waiting)
+        self._waiting = []
+        self._wrote_at = time.monotonic()
+
+    def write_files(self) -> None:
+        """Once, after the last medium: a path must never name a content that is not whole in the store yet."""
+        if self._file_rows:
+            self.store.record_files(self._file_rows)
+
+    def tell(self, on_progress: Callable[[Progress], None], *, stage: str = "index", always: bool = False) -> None:
+        now = time.monotonic()
+        if always or now - self._told_at > 0.1:
+            self._told_at = now
+            done = self._done_bytes + self._part_bytes
+            media_s = self._media_s + self._part_s
+            on_progress(
+                Progress(stage, self._path, done, self.total_bytes, self._done_files, self.total_files, media_s)
+            )
+
+    def _count(self, row: FileRow) -> None:
+        self._done_files += 1
+        self._done_bytes += row.size_bytes
+        self._part_bytes, self._part_s = 0, 0.0
