@@ -1,0 +1,81 @@
+"""Both towers in one space, and what a similarity in it means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from importlib.resources import files
+
+import numpy as np
+import numpy.typing as npt
+
+from data.settings import Settings
+from data.types import Pixels, Vectors
+from models import artifacts
+from models.base import Modality, ModelIdentity
+from models.lite import preprocess
+from models.lite.clip import DIM, ClipImageTower
+from models.lite.text import TextTower
+
+IMAGE_TOWER = "clip-vit-b16-int8"
+HEAD_VERSION = "h0"
+# Logistic of the standard score of a similarity against the background pictures: (slope, standard score at p = 1/2).
+_CALIBRATION: dict[Modality, tuple[float, float]] = {"text": (1.6, 3.4), "image": (1.4, 4.5)}
+
+
+class LiteEmbedder:
+    """A `JointEmbedder`. Towers load at their first use, so a search by words alone never loads the image tower.
+
+    A picture's stored vector is CLIP's vector less the mean of many pictures' vectors, renormalised: CLIP's vectors
+    crowd into a narrow cone (Liang et al. 2022, "Mind the gap"), and centring is what lets words reach them.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        with np.load(str(files("models.lite") / "head.npz"), allow_pickle=False) as weights:
+            arrays = {name: weights[name].astype(np.float32) for name in weights.files}
+        self._image_mean = arrays.pop("image_mean")
+        self._background = arrays.pop("background")  # (n, 512) stored vectors of unrelated pictures
+        self._head = arrays
+
+    @property
+    def identity(self) -> ModelIdentity:
+        sha256 = artifacts.artifact(IMAGE_TOWER).sha256
+        return ModelIdentity(
+            name="lite/clip-vit-b16-int8",
+            revision=f"{sha256[:8]}-{HEAD_VERSION}",
+            dim=DIM,
+            preprocessing=preprocess.DESCRIPTION,
+        )
+
+    @cached_property
+    def _image_tower(self) -> ClipImageTower:
+        path = artifacts.ensure(IMAGE_TOWER, self._settings.cache / "models")
+        return ClipImageTower(path, self._settings.threads, self._settings.batch_size)
+
+    @cached_property
+    def _text_tower(self) -> TextTower:
+        return TextTower(self._head, self._settings.threads)
+
+    def embed_images(self, images: Sequence[Pixels]) -> Vectors:
+        if not images:
+            return np.empty((0, DIM), dtype=np.float32)
+        return _normalised(self._image_tower.embed(images) - self._image_mean)
+
+    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+        return self._text_tower.embed(texts)
+
+    def match_probability(
+        self, query_vectors: Vectors, similarities: npt.NDArray[np.float32], modality: Modality
+    ) -> npt.NDArray[np.float32]:
+        """See `JointEmbedder`. Each query is its own yardstick: a similarity counts by how many standard deviations it
+        stands above the same query's similarities with background pictures, so it does not depend on the library."""
+        background = query_vectors @ self._background.T
+        mean, sd = background.mean(axis=1, keepdims=True), background.std(axis=1, keepdims=True)
+        slope, middle = _CALIBRATION[modality]
+        score = (similarities - mean) / np.maximum(sd, 1e-6)
+        return (1 / (1 + np.exp(-slope * (score - middle)))).astype(np.float32)
+
+
+def _normalised(vectors: npt.NDArray[np.float32]) -> Vectors:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

@@ -1,0 +1,25 @@
+"""How the lite profile registers itself."""
+
+from __future__ import annotations
+
+from data.settings import Settings
+from models.base import ModelSet
+from models.registry import Profile
+
+
+def load(settings: Settings, variant: str) -> ModelSet:
+    from models.lite.embedder import LiteEmbedder
+
+    return ModelSet(profile="lite", joint=LiteEmbedder(settings))
+
+
+PROFILE = Profile(
+    name="lite",
+    description="any CPU, no GPU, no model hub: CLIP ViT-B/16 pictures, English and Chinese words",
+    load=load,
+    artifacts=("clip-vit-b16-int8",),
+    licences=(
+        "pictures: MIT (OpenAI, CLIP ViT-B/16)",
+        "words: Apache-2.0 (Google, Universal Sentence Encoder Multilingual v3)",
+    ),
+)
