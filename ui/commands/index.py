@@ -1,0 +1,160 @@
+"""`index`: progress while it runs, a summary when it ends, and Ctrl-C that loses nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from ui.console import EXIT_INTERRUPTED, EXIT_SOME_FAILED, err, out, print_json
+from ui.text import count, path_text, plain, timecode
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from data.settings import Settings
+    from indexer.pipeline import IndexReport, Progress
+
+_SHOWN_WARNINGS = 20
+
+
+def run(paths: Sequence[Path], library: Path | None, models: str | None, keep_missing: bool, as_json: bool) -> None:
+    from data import settings as configuration
+
+    settings = configuration.load(library=library, models=models)
+    report = index_with_progress(paths, settings, keep_missing=keep_missing, quiet=as_json)
+    if as_json:
+        print_json(as_dict(report))
+    else:
+        summarise(report, out())
+    if report.interrupted:
+        err().print("Stopped: what was finished is kept; run the same command again to take up.")
+        raise typer.Exit(EXIT_INTERRUPTED)
+    if report.failed:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def as_dict(report: IndexReport) -> dict[str, object]:
+    return {
+        "indexed": report.indexed,
+        "unchanged": report.unchanged,
+        "moved": report.moved,
+        "removed": report.removed,
+        "failed": [{"path": failure.path, "reason": failure.reason} for failure in report.failed],
+        "ignored": report.ignored,
+        "seconds": report.seconds,
+    }
+
+
+def index_with_progress(
+    paths: Sequence[Path], settings: Settings, *, keep_missing: bool = False, quiet: bool = False
+) -> IndexReport:
+    """`indexer.pipeline.index` with the weights fetched, a bar on stderr and an orderly Ctrl-C."""
+    from indexer import pipeline
+    from models import registry
+    from ui.commands.models import pull_weights
+
+    console = err()
+    if quiet:
+        console.quiet = True
+    pull_weights(settings.models, settings, console)
+    with console.status("Getting the models ready …"):
+        models = registry.load(settings.models, settings)
+    with _stop_politely(console) as should_stop, _bar(console) as on_progress:
+        return pipeline.index(
+            paths,
+            library=settings.library,
+            models=models,
+            settings=settings,
+            keep_missing=keep_missing,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
+
+
+@contextmanager
+def _bar(console: Console) -> Iterator[Callable[[Progress], None]]:
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        DownloadColumn(),
+        TextColumn("{task.fields[files]}", markup=False),
+        TextColumn("{task.fields[media]}", markup=False),
+        TimeRemainingColumn(compact=True),
+    )
+    with Bars(*columns, console=console, transient=True, disable=console.quiet or not console.is_terminal) as bars:
+        task = bars.add_task("Looking at the files …", total=None, files="", media="")
+
+        def show(progress: Progress) -> None:
+            name = plain(Path(progress.path).name, 32) if progress.path else "Looking at the files …"
+            bars.update(
+                task,
+                description=name,
+                completed=progress.done_bytes,
+                total=progress.total_bytes or None,
+                files=f"{progress.done_files:,}/{progress.total_files:,} files",
+                media=f"{timecode(progress.media_s)} of media" if progress.media_s else "",
+            )
+
+        yield show
+
+
+@contextmanager
+def _stop_politely(console: Console) -> Iterator[Callable[[], bool]]:
+    """The first Ctrl-C asks the run to end after the batch in hand; the second ends the process at once.
+
+    The library outlives both: a medium is written whole or not at all.
+    """
+    stopping = False
+
+    def on_interrupt(_signal: int, _frame: object) -> None:
+        nonlocal stopping
+        if stopping:
+            console.show_cursor(True)
+            os._exit(EXIT_INTERRUPTED)
+        stopping = True
+        os.write(2, b"\nStopping after the batch in hand; Ctrl-C again stops at once.\n")
+
+    previous = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield lambda: stopping
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def summarise(report: IndexReport, console: Console) -> None:
+    """What happened in one line, then everything that needs a look."""
+    parts = [f"{count(report.indexed, 'file')} indexed"]
+    for number, what in ((report.unchanged, "unchanged"), (report.moved, "moved"), (report.removed, "removed")):
+        if number:
+            parts.append(f"{number:,} {what}")
+    if report.failed:
+        parts.append(f"{len(report.failed):,} failed")
+    nothing = not (report.indexed or report.moved or report.removed or report.failed)
+    start = "Nothing to do: " if nothing and report.unchanged else ""
+    console.print(f"{start}{', '.join(parts)}, in {report.seconds:.1f} s.", markup=False)
+    if nothing and not report.unchanged:
+        console.print("No images, GIFs or videos were found there.")
+    if report.ignored:
+        kinds = sorted(report.ignored.items(), key=lambda item: -item[1])
+        named = ", ".join(f"{number:,} {plain(kind, 20)}" for kind, number in kinds[:8])
+        more = ", …" if len(kinds) > 8 else ""
+        console.print(f"Passed over, not media: {named}{more}.", markup=False)
+    if report.warnings:
+        console.print(f"\nIndexed, but not whole ({len(report.warnings)}):")
+        for warning in report.warnings[:_SHOWN_WARNINGS]:
+            console.print(f"  {path_text(warning.path)}: {plain(warning.reason)}", markup=False)
+        if len(report.warnings) > _SHOWN_WARNINGS:
+            console.print(f"  … and {len(report.warnings) - _SHOWN_WARNINGS} more.")
+    if report.failed:
+        console.print(f"\nFailed ({len(report.failed)}):")
+        for failure in report.failed:
+            console.print(f"  {path_text(failure.path)}: {plain(failure.reason)}", markup=False)

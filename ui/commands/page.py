@@ -1,0 +1,68 @@
+"""`ui` and `demo`: the page, and the page on the packaged samples."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import typer
+
+from data.errors import LibraryError, UsageError
+from ui.console import EXIT_INTERRUPTED, err, out, print_json
+from ui.text import plain
+
+HOST = "127.0.0.1"
+_EXAMPLES = ("a rabbit under a tree", "a cat", "two people fighting in the snow")
+
+
+def serve(library: Path | None, port: int, open_browser: bool, as_json: bool) -> None:
+    """Runs until Ctrl-C."""
+    from data import settings as configuration
+
+    _serve(configuration.load(library=library).library, port, open_browser, as_json)
+
+
+def demo(library: Path | None, port: int, no_ui: bool, open_browser: bool, as_json: bool) -> None:
+    """The samples in a library of their own, so that a person's own library stays theirs."""
+    from data import settings as configuration
+    from ui.commands import index
+
+    settings = configuration.load()
+    folder = library if library is not None else settings.library.with_name("demo-library")
+    settings = configuration.load(library=folder)
+    with resources.as_file(resources.files("data") / "samples") as samples:
+        if not samples.is_dir():
+            raise LibraryError("The packaged samples are missing.", remedy="Install secondsight again.")
+        report = index.index_with_progress([samples], settings, quiet=as_json)
+    if as_json:
+        print_json({**index.as_dict(report), "library": str(folder)})
+    else:
+        index.summarise(report, out())
+        out().print("\nTry:")
+        for example in _EXAMPLES:
+            out().print(f"  secondsight search --library '{plain(folder)}' \"{example}\"", markup=False, soft_wrap=True)
+    if report.interrupted:
+        raise typer.Exit(EXIT_INTERRUPTED)
+    if not no_ui:
+        _serve(folder, port, open_browser, as_json)
+
+
+def _serve(folder: Path, port: int, open_browser: bool, as_json: bool) -> None:
+    import socket
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise UsageError(
+                f"Port {port} cannot be used ({error.strerror}).", remedy="Choose another: --port 8502."
+            ) from None
+    url = f"http://{HOST}:{port}"
+    if as_json:
+        print_json({"url": url, "library": str(folder)})
+    else:
+        err().print(f"The page is at {url} (Ctrl-C ends it).", markup=False)
+    from ui.app import server
+
+    server.run(folder, HOST, port, open_browser=open_browser)

@@ -1,0 +1,150 @@
+"""`search` and `similar`: a question in, a table (or JSON) of moments out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from data.errors import UsageError
+from ui.console import err, out, print_json
+from ui.text import parse_box, parse_reference, path_text, plain, stretch, timecode
+
+if TYPE_CHECKING:
+    from data.types import Kind, Moment, SearchResponse
+    from search.engine import SearchEngine
+
+
+def run(
+    words: str, k: int, image: str | None, kinds: Sequence[str], open_first: bool, library: Path | None, as_json: bool
+) -> None:
+    if not words.strip() and image is None:
+        raise UsageError(
+            "Nothing to search for.",
+            remedy='Give words (secondsight search "a red car") or a picture (--image FILE).',
+        )
+    wanted = check_kinds(kinds)
+    from data.types import ImageQuery, Query
+
+    with _engine(library) as engine:
+        images: tuple[ImageQuery, ...] = ()
+        if image is not None:
+            from data.media import picture
+
+            path, at_s = parse_reference(image)
+            images = (ImageQuery(picture(path, at_s=at_s), label=plain(path.name)),)
+        response = engine.search(Query(text=words.strip(), images=images, kinds=wanted, k=k))
+    _answer(response, " + ".join(filter(None, (words.strip(), image))), open_first, as_json)
+
+
+def run_similar(
+    file: str, box: str | None, k: int, kinds: Sequence[str], open_first: bool, library: Path | None, as_json: bool
+) -> None:
+    from data.types import Box
+
+    wanted = check_kinds(kinds)
+    path, at_s = parse_reference(file)
+    area = Box(*parse_box(box)) if box is not None else None
+    with _engine(library) as engine:
+        response = engine.similar(path, at_s=at_s, box=area, k=k, kinds=wanted)
+    _answer(response, file, open_first, as_json)
+
+
+def check_kinds(kinds: Sequence[str]) -> tuple[Kind, ...]:
+    """Raises: UsageError for a kind that does not exist."""
+    from data.types import Kind
+
+    known = get_args(Kind)
+    for kind in kinds:
+        if kind not in known:
+            raise UsageError(f"{kind!r} is not a kind of media.", remedy=f"Use one of {', '.join(known)}.")
+    return tuple(dict.fromkeys(kinds))  # type: ignore[arg-type]
+
+
+def as_dict(response: SearchResponse, query: str) -> dict[str, Any]:
+    """The answer as scripts get it."""
+    return {
+        "query": query,
+        "no_match": response.no_match,
+        "timing_ms": {stage: round(ms, 2) for stage, ms in response.timing_ms.items()},
+        "results": [
+            {
+                "rank": rank,
+                "path": str(moment.media.path),
+                "kind": moment.media.info.kind,
+                "start_s": moment.start_s,
+                "peak_s": moment.peak_s,
+                "end_s": moment.end_s,
+                "score": round(moment.score, 4),
+                "evidence": [
+                    {
+                        "channel": evidence.channel,
+                        "rank": evidence.rank,
+                        "score": round(evidence.score, 4),
+                        "time_s": evidence.time_s,
+                        "detail": evidence.detail,
+                    }
+                    for evidence in moment.evidence
+                ],
+            }
+            for rank, moment in enumerate(response.moments, start=1)
+        ],
+    }
+
+
+def why(moment: Moment) -> str:
+    """The evidence of a moment in a few words."""
+    return "; ".join(plain(e.detail, 120) or f"{plain(e.channel, 20)} #{e.rank}" for e in moment.evidence)
+
+
+def _engine(library: Path | None) -> SearchEngine:
+    """As a context manager: closes the store when the answer is there."""
+    import contextlib
+
+    from data import settings as configuration
+    from search.engine import SearchEngine
+
+    settings = configuration.load(library=library)
+    return contextlib.closing(SearchEngine(settings.library, settings=settings))  # type: ignore[return-value]
+
+
+def _answer(response: SearchResponse, query: str, open_first: bool, as_json: bool) -> None:
+    if as_json:
+        print_json(as_dict(response, query))
+    else:
+        _print_table(response, query)
+    if open_first and response.moments:
+        from ui import players
+
+        first = response.moments[0]
+        err().print(players.open_at(first.media.path, first.peak_s), markup=False, soft_wrap=True)
+
+
+def _print_table(response: SearchResponse, query: str) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    console = out()
+    if not response.moments:
+        console.print(f"Nothing in this library seems to match {plain(query, 100)!r}, not even faintly.", markup=False)
+        return
+    if response.no_match:
+        console.print(f"Nothing in this library seems to match {plain(query, 100)!r}. The nearest:", markup=False)
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("#", justify="right", style="dim")
+    table.add_column("file", overflow="fold", ratio=3)
+    table.add_column("moment", no_wrap=True)
+    table.add_column("open at", no_wrap=True, style="bold")
+    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("why", overflow="fold", ratio=2, style="dim")
+    for rank, moment in enumerate(response.moments, start=1):
+        peak = "" if moment.peak_s is None else timecode(moment.peak_s)
+        table.add_row(
+            str(rank),
+            Text(path_text(moment.media.path)),
+            stretch(moment.start_s, moment.end_s),
+            peak,
+            f"{moment.score:.2f}",
+            Text(why(moment)),
+        )
+    console.print(table)

@@ -1,0 +1,114 @@
+"""Text for people: names and metadata made safe to print, times, sizes, and the small notations of the arguments."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from pathlib import Path
+
+from data.errors import UsageError
+
+# CSI and OSC sequences go as a whole, so that "\x1b[31mred" becomes "red" and not "[31mred".
+_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\-_]")
+_JOINERS = {"\u200c", "\u200d"}  # format characters that spelling needs (Persian, emoji)
+
+
+def plain(text: object, limit: int = 500) -> str:
+    """One printable line of any text: no control characters, terminal escapes, bidi overrides or lone surrogates.
+
+    Bytes of a file name that were not UTF-8 (surrogate escapes) are shown as \\xNN.
+    """
+    out: list[str] = []
+    for char in _ESCAPES.sub("", str(text)[: limit * 4]):
+        if "\udc80" <= char <= "\udcff":
+            out.append(f"\\x{ord(char) - 0xDC00:02x}")
+        elif char.isspace():
+            out.append(" ")
+        elif char in _JOINERS or unicodedata.category(char)[0] != "C":
+            out.append(char)
+    line = "".join(out).strip()
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def path_text(path: Path | str) -> str:
+    """A path as people read it: relative to the working directory when it is below it."""
+    try:
+        return plain(Path(path).relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return plain(path)
+
+
+def timecode(seconds: float) -> str:
+    """mm:ss.s, from one hour on h:mm:ss.s.
+
+    >>> timecode(59.96), timecode(3725.04)
+    ('01:00.0', '1:02:05.0')
+    """
+    tenths = math.floor(max(seconds, 0.0) * 10 + 0.5)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    clock = f"{minutes:02d}:{rest // 10:02d}.{rest % 10}"
+    return f"{hours}:{clock}" if hours else clock
+
+
+def stretch(start_s: float | None, end_s: float | None) -> str:
+    """The moment from start to end; empty for a still."""
+    return "" if start_s is None or end_s is None else f"{timecode(start_s)}–{timecode(end_s)}"
+
+
+def size_text(size_bytes: int) -> str:
+    """
+    >>> size_text(999), size_text(1_234_567)
+    ('999 B', '1.2 MB')
+    """
+    value, units = float(size_bytes), ["B", "kB", "MB", "GB", "TB"]
+    while value >= 999.95 and len(units) > 1:
+        value, units = value / 1000, units[1:]
+    return f"{value:.0f} B" if units[0] == "B" else f"{value:.1f} {units[0]}"
+
+
+def count(number: int, noun: str) -> str:
+    """
+    >>> count(1, "file"), count(1200, "file")
+    ('1 file', '1,200 files')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def parse_seconds(text: str) -> float:
+    """Seconds of "83.5", "1:23.5" or "1:02:03".
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    match = re.fullmatch(r"(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d+)?)", text.strip())
+    if not match or (match[2] is not None and float(match[3]) >= 60) or (match[1] is not None and int(match[2]) >= 60):
+        raise UsageError(f"{text!r} is not a time.", remedy="Write seconds (83.5) or a clock (1:23.5, 1:02:03).")
+    return int(match[1] or 0) * 3600 + int(match[2] or 0) * 60 + float(match[3])
+
+
+def parse_reference(text: str) -> tuple[Path, float | None]:
+    """FILE or FILE@SECONDS. A file whose own name holds the @ wins.
+
+    Raises:
+        UsageError: what stands behind the last @ is not a time.
+    """
+    name, at, seconds = text.rpartition("@")
+    if not at or not name or Path(text).exists():
+        return Path(text).absolute(), None
+    return Path(name).absolute(), parse_seconds(seconds)
+
+
+def parse_box(text: str) -> tuple[int, int, int, int]:
+    """x,y,width,height in pixels of the picture.
+
+    Raises:
+        UsageError: not four whole numbers, or no area.
+    """
+    match = re.fullmatch(r"\s*(\d{1,6})\s*,\s*(\d{1,6})\s*,\s*(\d{1,6})\s*,\s*(\d{1,6})\s*", text)
+    if not match or int(match[3]) == 0 or int(match[4]) == 0:
+        raise UsageError(
+            f"{text!r} is not a box.", remedy="Write left,top,width,height in pixels, for example 120,40,200,160."
+        )
+    return int(match[1]), int(match[2]), int(match[3]), int(match[4])
