@@ -101,7 +101,8 @@ class MissingExtra(ModelError):
     """Args: what: the part that needs it; extra: its name in pyproject.toml."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs secondsight[{extra}].", remedy=f"Install it: pip install 'secondsight[{extra}]'.")
+        remedy = f"Install it: pip install 'secondsight[{extra}]'."
+        super().__init__(f"{what} needs secondsight[{extra}].", remedy=remedy)
 
 
 class WeightsUnavailable(ModelError):
