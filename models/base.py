@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from data.types import Pixels, Vectors
+from data.types import Box, Kind, Pixels, Vectors
 
 Modality = Literal["text", "image"]
 
@@ -77,6 +77,135 @@ class JointEmbedder(ImageEmbedder, TextEmbedder, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Clip:
+    """What a vision-language model is shown of one medium: pictures, in order, each with its presentation time.
+
+    Attributes:
+        frames: display-oriented pictures of one size; at least one.
+        times_s: one PTS-true time a frame, rising; empty for a still.
+        start_s, end_s: the segment [start_s, end_s) that the frames stand for; None for a still.
+        kind: decides the words of the prompt and how many frames are kept.
+        media_id: content hash; "" when unknown, then nothing is cached.
+        transcript: what is heard in the segment, untrusted; "" when nothing.
+    """
+
+    frames: tuple[Pixels, ...]
+    times_s: tuple[float, ...] = ()
+    start_s: float | None = None
+    end_s: float | None = None
+    kind: Kind = "video"
+    media_id: str = ""
+    transcript: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionEvent:
+    """One thing that happens in [start_s, end_s)."""
+
+    start_s: float
+    end_s: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """What a model says of a clip; every string is untrusted text.
+
+    Attributes:
+        text: one sentence on the whole clip; "" when failed.
+        events: sorted by start, inside the clip's segment; empty for stills.
+        language: BCP 47 code that was asked for ("en", "zh").
+        model, prompt: who said it and on which words: "id@revision" and "name@digest".
+        failed: why there is no caption ("" when there is one). A failed caption holds nothing made up.
+    """
+
+    text: str
+    events: tuple[CaptionEvent, ...] = ()
+    objects: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
+    on_screen_text: tuple[str, ...] = ()
+    setting: str = ""
+    mood: str = ""
+    language: str = "en"
+    model: str = ""
+    prompt: str = ""
+    failed: str = ""
+
+
+class Captioner(Protocol):
+    def caption(self, clips: Sequence[Clip], language: str = "en") -> list[Caption]:
+        """One caption a clip, in order. A clip that cannot be captioned gives a Caption with `failed` set."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RerankScore:
+    """The second look at one candidate.
+
+    Attributes:
+        score: probability in [0, 1] that the clip answers the query; the product of the criteria when it was split.
+        criteria: (words, probability) a criterion, in the query's order; empty when the query was not split.
+        judged: False when the time budget ended before this clip was looked at; its score is then 0 and the
+            caller keeps its old order.
+    """
+
+    score: float
+    criteria: tuple[tuple[str, float], ...] = ()
+    judged: bool = True
+
+
+class Reranker(Protocol):
+    def rerank(
+        self, query: str, clips: Sequence[Clip], *, criteria: Sequence[str] = (), budget_s: float | None = None
+    ) -> list[RerankScore]:
+        """One score a clip, in the clips' order (best candidates first, so that the budget is spent on them)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Grounding:
+    """When something happens: [start_s, end_s) and the second to open, start_s <= peak_s < end_s."""
+
+    start_s: float
+    end_s: float
+    peak_s: float
+
+
+class Grounder(Protocol):
+    def when(self, query: str, clip: Clip) -> tuple[Grounding, ...]:
+        """The stretches of the clip where the query holds, in time order; empty when it does not."""
+        ...
+
+    def where(self, query: str, picture: Pixels) -> tuple[Box, ...]:
+        """The boxes of what the words name, in the picture's pixels; empty when it is not there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """The stretch of a medium that an answer rests on. Stills have None times."""
+
+    media_id: str
+    start_s: float | None
+    end_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """text: the answer (untrusted), or why there is none; answered: the clips hold the answer."""
+
+    text: str
+    answered: bool
+    citations: tuple[Citation, ...] = ()
+
+
+class Answerer(Protocol):
+    def answer(self, question: str, clips: Sequence[Clip], language: str = "en") -> Answer:
+        """Answers from the clips alone and says on which seconds it rests; answered=False when they do not tell."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSet:
     """What a profile brings. Parts it does not have are None and the stages that need them are left out.
 
@@ -87,6 +216,10 @@ class ModelSet:
     profile: str
     joint: JointEmbedder
     picture_side: int = 256
+    captioner: Captioner | None = None
+    reranker: Reranker | None = None
+    grounder: Grounder | None = None
+    answerer: Answerer | None = None
 
     def identities(self) -> dict[str, ModelIdentity]:
         """Channel -> identity of the model behind it, as the manifest records them."""
