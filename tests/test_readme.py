@@ -1,0 +1,98 @@
+"""The README does what it says: every command of its sh blocks is run, and its Python too."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+COMMANDS = [
+    line
+    for block in re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    for line in block.splitlines()
+    if line.strip()
+]
+# These install this very environment or run this very test: they are looked at, not run again.
+BY_MAKE = {"make demo": "demo", "make test": "test"}
+INSTALLS = ("pip install", "python -m pytest")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+def environment(home: Path) -> dict[str, str]:
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": programs, "XDG_DATA_HOME": str(home / "data")}
+
+
+def test_the_commands_are_there() -> None:
+    assert {"make demo", "make test", "secondsight demo"} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "command", [line for line in COMMANDS if line not in BY_MAKE and not line.startswith(INSTALLS)]
+)
+def test_commands_run(command: str, home: Path) -> None:
+    arguments = shlex.split(command)
+    if arguments[:2] == ["secondsight", "demo"]:
+        arguments.append("--no-ui")  # the page itself is opened by the tests of the page
+    done = subprocess.run(arguments, cwd=ROOT, env=environment(home), capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("command", "target"), BY_MAKE.items())
+def test_make_knows_the_same_steps(command: str, target: str) -> None:
+    done = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=True)
+    wanted = {"demo": "secondsight demo", "test": "python -m pytest"}[target]
+    assert wanted in done.stdout
+    runner = (ROOT / ".ci" / "run").read_text("utf-8")
+    assert target != "test" or re.search(rf"^{command}$", runner, re.MULTILINE)
+
+
+def test_plain_install_gives_a_working_command(tmp_path: Path) -> None:
+    """`pip install .` in an empty environment, away from the checkout: what is packed is what runs."""
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "env")], check=True)
+    programs = tmp_path / "env" / "bin"
+    # Build outside the checkout, which stays as it is.
+    subprocess.run(
+        [programs / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(ROOT)],
+        check=True,
+        timeout=290,
+        cwd=tmp_path,
+    )
+    said = subprocess.run(
+        [programs / "secondsight", "demo", "--no-ui", "--json"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "XDG_DATA_HOME": str(tmp_path / "data")},
+        timeout=280,
+    )
+    assert said.returncode == 0, said.stderr
+
+
+def test_the_python_runs(home: Path, tmp_path: Path) -> None:
+    (code,) = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "samples").symlink_to(ROOT / "data" / "samples")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment(home), capture_output=True, text=True, timeout=280
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 10
+
+
+def test_every_command_of_the_table_exists() -> None:
+    told = set(re.findall(r"^\| `secondsight (\w+)", README, re.MULTILINE))
+    said = subprocess.run(["secondsight", "--help"], env=environment(ROOT), capture_output=True, text=True, check=True)
+    assert told and all(re.search(rf"^\W*{name}\b", said.stdout, re.MULTILINE) for name in told)
