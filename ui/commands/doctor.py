@@ -178,7 +178,7 @@ def _library(settings: Settings) -> Iterator[Check]:
     except SecondSightError as error:
         yield Check("library", "fail", f"{settings.library}: {error.message}", error.remedy)
         return
-    held = f"{count(sum(stats.media.values()), 'medium').replace('mediums', 'media')}, {size_text(stats.size_on_disk_bytes)}"
+    held = f"{count(stats.files, 'file')}, {size_text(stats.size_on_disk_bytes)} on disk"
     yield Check("library", "ok", f"{settings.library}: {held}")
     if stats.failed:
         yield Check(

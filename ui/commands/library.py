@@ -21,8 +21,9 @@ def open_library(library: Path | None) -> tuple[Path, Store]:
     Raises:
         LibraryError: nothing is there, or it cannot be read.
     """
-    from data import settings as configuration
     from data.store.lance import open_reader
+
+    from data import settings as configuration
 
     folder = configuration.load(library=library).library
     return folder, open_reader(folder)

@@ -4,37 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from data.errors import UsageError
 from ui.console import err, out, print_json
 from ui.text import parse_box, parse_reference, path_text, plain, stretch, timecode
 
 if TYPE_CHECKING:
-    from data.types import Kind, Moment, SearchResponse
+    from data.types import Moment, SearchResponse
     from search.engine import SearchEngine
 
 
 def run(
     words: str, k: int, image: str | None, kinds: Sequence[str], open_first: bool, library: Path | None, as_json: bool
 ) -> None:
-    if not words.strip() and image is None:
-        raise UsageError(
-            "Nothing to search for.",
-            remedy='Give words (secondsight search "a red car") or a picture (--image FILE).',
-        )
-    wanted = check_kinds(kinds)
-    from data.types import ImageQuery, Query
+    from data.types import ImageQuery
+    from search.query import build
 
+    images = []
+    if image is not None:
+        from data.media import picture
+
+        path, at_s = parse_reference(image)
+        images.append(ImageQuery(picture(path, at_s=at_s), label=plain(path.name)))
+    query = build(words, images=images, kinds=kinds, k=k)
     with _engine(library) as engine:
-        images: tuple[ImageQuery, ...] = ()
-        if image is not None:
-            from data.media import picture
-
-            path, at_s = parse_reference(image)
-            images = (ImageQuery(picture(path, at_s=at_s), label=plain(path.name)),)
-        response = engine.search(Query(text=words.strip(), images=images, kinds=wanted, k=k))
-    _answer(response, " + ".join(filter(None, (words.strip(), image))), open_first, as_json)
+        response = engine.search(query)
+    _answer(response, " + ".join(filter(None, (query.text, image))), open_first, as_json)
 
 
 def run_similar(
@@ -42,23 +37,11 @@ def run_similar(
 ) -> None:
     from data.types import Box
 
-    wanted = check_kinds(kinds)
     path, at_s = parse_reference(file)
     area = Box(*parse_box(box)) if box is not None else None
     with _engine(library) as engine:
-        response = engine.similar(path, at_s=at_s, box=area, k=k, kinds=wanted)
+        response = engine.similar(path, at_s=at_s, box=area, k=k, kinds=kinds)
     _answer(response, file, open_first, as_json)
-
-
-def check_kinds(kinds: Sequence[str]) -> tuple[Kind, ...]:
-    """Raises: UsageError for a kind that does not exist."""
-    from data.types import Kind
-
-    known = get_args(Kind)
-    for kind in kinds:
-        if kind not in known:
-            raise UsageError(f"{kind!r} is not a kind of media.", remedy=f"Use one of {', '.join(known)}.")
-    return tuple(dict.fromkeys(kinds))  # type: ignore[arg-type]
 
 
 def as_dict(response: SearchResponse, query: str) -> dict[str, Any]:
@@ -98,14 +81,11 @@ def why(moment: Moment) -> str:
 
 
 def _engine(library: Path | None) -> SearchEngine:
-    """As a context manager: closes the store when the answer is there."""
-    import contextlib
-
     from data import settings as configuration
     from search.engine import SearchEngine
 
     settings = configuration.load(library=library)
-    return contextlib.closing(SearchEngine(settings.library, settings=settings))  # type: ignore[return-value]
+    return SearchEngine(settings.library, settings=settings)
 
 
 def _answer(response: SearchResponse, query: str, open_first: bool, as_json: bool) -> None:

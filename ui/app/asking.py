@@ -1,0 +1,78 @@
+"""What the page asks the engine: words, a picture, or both; answered once for each question however often it is drawn."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import streamlit as st
+
+from data.media import picture
+from data.types import Box, ImageQuery, Pixels, SearchResponse
+from ui.app import held
+from ui.text import plain, timecode
+
+_SESSION_KEY = "answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A picture to search by: something in the library, or an upload.
+
+    Attributes:
+        media_id: "" for an upload.
+        at_s: of a frame; None for a still.
+        box: the part of it that counts; None: all of it.
+        upload: bytes of an uploaded file.
+    """
+
+    label: str
+    media_id: str = ""
+    at_s: float | None = None
+    box: Box | None = None
+    upload: bytes = b""
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        return self.media_id, self.at_s, self.box, hashlib.blake2b(self.upload, digest_size=16).hexdigest()
+
+    @property
+    def title(self) -> str:
+        second = "" if self.at_s is None else f" at {timecode(self.at_s)}"
+        return f"{'part of ' if self.box else ''}{plain(self.label, 80)}{second}"
+
+    def pixels(self) -> Pixels:
+        """Raises: MediaError when it is not a picture that can be decoded within the limits."""
+        max_pixels = held.settings().max_pixels
+        if self.media_id:
+            item = held.media_item(self.media_id)
+            path = item.path if item is not None else Path(self.label)
+            return picture(path, at_s=self.at_s, box=self.box, max_pixels=max_pixels)
+        with tempfile.TemporaryDirectory(prefix="secondsight-") as folder:
+            path = Path(folder) / f"upload{Path(self.label).suffix.lower()[:8]}"
+            path.write_bytes(self.upload)
+            return picture(path, max_pixels=max_pixels)
+
+
+def ask(text: str, reference: Reference | None, kinds: list[str], k: int) -> SearchResponse:
+    """The engine's answer; the last one of this session is kept.
+
+    Raises:
+        SecondSightError: the library, the models or the picture cannot be used.
+    """
+    from search.query import build
+
+    question = (text, reference.key if reference else None, tuple(kinds), k)
+    kept = st.session_state.get(_SESSION_KEY)
+    if kept is not None and kept[0] == question:
+        return kept[1]
+    images = [ImageQuery(reference.pixels(), label=reference.title)] if reference else []
+    query = build(text, images=images, kinds=kinds, k=k)
+    if reference and reference.media_id:
+        query = replace(query, exclude_media_id=reference.media_id, exclude_at_s=reference.at_s)
+    with held.engine() as engine:
+        response = engine.search(query)
+    st.session_state[_SESSION_KEY] = (question, response)
+    return response

@@ -1,0 +1,94 @@
+"""What the server process holds open: the library, its models, and the pictures it was asked for lately.
+
+The page's script runs once a click and in many threads; everything slow lives here and is shared.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from data import settings as configuration
+from data.settings import Settings
+from data.store.manifest import read_manifest
+from data.types import MediaItem, Query
+
+if TYPE_CHECKING:
+    from search.engine import SearchEngine
+
+_engine_lock = threading.Lock()  # an engine answers one thread at a time
+_decoding = threading.BoundedSemaphore(4)  # pictures decoded at once, whatever number of thumbnails is asked for
+_KEPT_PICTURES = 600  # about 30 kB each
+
+
+def settings() -> Settings:
+    """Those of the command line: it hands the library over in the environment."""
+    return configuration.load()
+
+
+@contextmanager
+def engine() -> Iterator[SearchEngine]:
+    """The engine of the library, with its models warm.
+
+    Raises:
+        LibraryError, ModelError: as opening finds it; nothing is kept then, so the next try looks again.
+    """
+    where = settings().library
+    held = _open(str(where), read_manifest(where).created_at)
+    with _engine_lock:
+        yield held
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _open(library: str, created_at: str) -> SearchEngine:
+    """created_at: a library that was made anew is opened anew."""
+    from search.engine import SearchEngine
+
+    opened = SearchEngine(Path(library), settings=settings())
+    opened.search(Query(text="warm", k=1))  # the first question pays for loading; better now than later
+    return opened
+
+
+@lru_cache(maxsize=2)
+def _reader(library: str, created_at: str):  # type: ignore[no-untyped-def]
+    from data.store.lance import open_reader
+
+    return open_reader(Path(library))
+
+
+def reader():  # type: ignore[no-untyped-def]
+    """The library's store, to read; needs no models.
+
+    Raises:
+        LibraryError: as opening finds it.
+    """
+    where = settings().library
+    return _reader(str(where), read_manifest(where).created_at)
+
+
+def media_item(media_id: str) -> MediaItem | None:
+    """The medium the library holds under this id."""
+    return next(iter(reader().media([media_id])), None)
+
+
+def still_jpeg(item: MediaItem, at_s: float | None, side: int) -> bytes:
+    """A picture of a medium at a second, at most `side` pixels wide and high.
+
+    Raises:
+        MediaError: it cannot be decoded any more.
+    """
+    return _still_jpeg(item.media_id, str(item.path), at_s, side)
+
+
+@lru_cache(maxsize=_KEPT_PICTURES)
+def _still_jpeg(media_id: str, path: str, at_s: float | None, side: int) -> bytes:
+    from data.media import thumbnail_jpeg
+
+    with _decoding:
+        return thumbnail_jpeg(Path(path), at_s, side=side)

@@ -1,0 +1,22 @@
+"""The page's entry: Streamlit runs this file anew at every click."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+st.set_page_config(page_title="Second Sight", page_icon=":material/movie:", layout="wide", menu_items={})
+# Our own fixed text: room to breathe on wide screens, none wasted on narrow ones.
+st.html(
+    """<style>
+    [data-testid="stMainBlockContainer"] { max-width: 1320px; padding-top: 4.5rem; padding-bottom: 4rem; }
+    @media (max-width: 640px) { [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; } }
+    [data-testid="stHeaderActionElements"] { display: none; }
+    </style>"""
+)
+st.navigation(
+    [
+        st.Page("pages/search.py", title="Search", icon=":material/search:", default=True),
+        st.Page("pages/library.py", title="Library", icon=":material/video_library:", url_path="library"),
+    ],
+    position="top",
+).run()

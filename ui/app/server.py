@@ -1,0 +1,50 @@
+"""Starting the page: Streamlit's server in this process, with our routes beside it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+MAX_UPLOAD_MB = 50
+_ACCENT = "#e4572e"
+
+
+def run(library: Path, host: str, port: int, *, open_browser: bool) -> None:
+    """Serve the page on a library until the process is interrupted.
+
+    Args:
+        library: need not exist yet; the page then says how to fill it.
+        host: address to listen on. Whoever reaches it may see every file of the library.
+    """
+    import streamlit as st
+
+    from ui.app.routes import routes
+
+    os.environ["SECONDSIGHT_LIBRARY"] = str(library.absolute())
+    app = st.App(str(Path(__file__).with_name("main.py")), routes=routes())
+    app.run(config=_options(host, port, open_browser))
+
+
+def _options(host: str, port: int, open_browser: bool) -> dict[str, object]:
+    local = host in ("127.0.0.1", "::1", "localhost")
+    light = {"backgroundColor": "#fbfaf8", "secondaryBackgroundColor": "#f0eeea", "textColor": "#1d1b19"}
+    dark = {"backgroundColor": "#141416", "secondaryBackgroundColor": "#212124", "textColor": "#ecebe8"}
+    return {
+        "server.address": host,
+        "server.port": port,
+        "server.headless": not open_browser,
+        "server.allowedHosts": ["127.0.0.1", "localhost", "[::1]", "::1"] if local else [],
+        "server.enableXsrfProtection": True,
+        "server.enableCORS": True,
+        "server.maxUploadSize": MAX_UPLOAD_MB,
+        "server.fileWatcherType": "none",
+        "server.showEmailPrompt": False,
+        "browser.gatherUsageStats": False,
+        "browser.serverAddress": host,
+        "client.toolbarMode": "minimal",
+        "client.showErrorDetails": "none",
+        "theme.primaryColor": _ACCENT,
+        "theme.baseRadius": "10px",
+        **{f"theme.light.{name}": value for name, value in light.items()},
+        **{f"theme.dark.{name}": value for name, value in dark.items()},
+    }
