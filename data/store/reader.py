@@ -1,0 +1,326 @@
+"""The reading half of the LanceDB store: every call answers from one finished state of the library."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from data.errors import IndexMismatch, LibraryBusy
+from data.store.base import FileRow, Filter, FrameVectors, StoreStats
+from data.store.manifest import TABLES, Manifest, damaged
+from data.store.resident import Media, Rows, nearest, read_rows
+from data.store.rows import decode, file_rows, media_item, one_of, schemas, vector_column
+from data.types import Hit, MediaItem, Segment
+
+T = TypeVar("T")
+
+FOREIGN = (OSError, RuntimeError, ValueError)  # what the database raises; it has no classes of its own
+# Vectors of one channel held in memory: 260,000 frames of 512, or 36 hours of film at 2 a second.
+MOST_RESIDENT_BYTES = 512 * 2**20
+MOST_IDS_BY_NAME = 1000  # more than these are looked up by a scan
+EXACT_SHARE = 0.1  # filters that keep less than this share of the frames are answered without the vector index
+TRIES = 20
+
+
+class Reader:
+    """See data.store.lance.LanceStore. Safe to share between threads.
+
+    Attributes:
+        directory: of the library.
+        manifest: what it was made with.
+    """
+
+    def __init__(self, directory: Path, manifest: Manifest) -> None:
+        self.directory, self.manifest = directory, manifest
+        self._schemas = schemas(manifest.models)
+        self._tables = _open_tables(directory, self._schemas)
+        self._mutex = threading.RLock()
+        self._media: Media | None = None
+        self._held: dict[str, Rows] = {}
+
+    def files(self) -> dict[str, FileRow]:
+        """All paths that were looked at, by path."""
+        return self._consistent(lambda _: file_rows(self._tables["files"].to_arrow()))
+
+    def media(self, media_ids: Sequence[str] | None = None) -> Iterator[MediaItem]:
+        """Finished media: those asked for, in that order, or all in order of writing; unknown ids are left out.
+
+        The path is that of a copy that exists, where one does.
+        """
+        return iter(self._consistent(lambda media: self._items(media, media_ids)))
+
+    def segments(self, media_id: str) -> list[Segment]:
+        """Segments of a medium in order; none when there is no such medium."""
+
+        def read(media: Media) -> list[Segment] | None:
+            row = media.row_of.get(media_id)
+            if row is None:
+                return []
+            held = self._hold("segments", "segments", ("index", "start_s", "end_s"), media, "n_segments")
+            if held is None:
+                return None
+            columns = (column.tolist() for column in held.of(row))
+            return [Segment(media_id, i, _time(start), _time(end)) for i, start, end in zip(*columns, strict=True)]
+
+        return self._consistent(read)
+
+    def search_vectors(self, channel: str, vector: npt.NDArray[np.float32], k: int, where: Filter) -> list[Hit]:
+        """The k nearest frames by dot product, best first; fewer only when no more exist.
+
+        Exact, but for libraries too large for memory, whose wide searches go through the vector index.
+
+        Args:
+            channel: one of the manifest's.
+            vector: (dim,) float32.
+            k: how many, at least 1.
+            where: what may be returned.
+
+        Raises:
+            IndexMismatch: the library has no such channel, or its vectors have another length.
+        """
+        dim = self._dim(channel)
+        query = np.asarray(vector, dtype=np.float32)
+        if query.shape != (dim,):
+            raise IndexMismatch(
+                f"A query vector of shape {query.shape} does not fit the {channel!r} vectors of length {dim} "
+                f"in the library at {str(self.directory)!r}.",
+                remedy=f"Search with the models it was made with (--models {self.manifest.profile}).",
+            )
+        if k < 1 or not np.isfinite(query).all():
+            raise ValueError(f"k = {k} must be at least 1, and the query finite")
+        return self._consistent(lambda media: self._nearest(media, channel, query, k, where))
+
+    def frame_vectors(self, channel: str, media_id: str) -> FrameVectors:
+        """All frames of a medium in one channel, in order of time; none when there is no such medium."""
+        dim = self._dim(channel)
+
+        def read(media: Media) -> FrameVectors | None:
+            row = media.row_of.get(media_id)
+            if row is None:
+                return FrameVectors(np.empty(0), np.empty(0, np.int32), np.empty((0, dim), np.float32))
+            if self._fits(media, dim):
+                held = self._hold_frames(media, channel)
+            else:
+                one = slice(row, row + 1)
+                counts = media.column("n_frames")[one]
+                held = read_rows(self._tables["frames"], _frame_columns(channel), None, media.editions[one], counts)
+                row = 0
+            return None if held is None else FrameVectors(*held.of(row))
+
+        return self._consistent(read)
+
+    def stats(self) -> StoreStats:
+        """Counts of finished media and of paths; the size is that of the whole directory."""
+
+        def read(media: Media) -> StoreStats:
+            files = self._tables["files"]
+            return StoreStats(
+                media=dict(sorted(Counter(media.kinds.tolist()).items())),
+                files=files.count_rows(),
+                failed=files.count_rows("reason != ''"),
+                segments=int(media.column("n_segments").sum()),
+                frames=int(media.column("n_frames").sum()),
+                duration_s=float(np.nansum(media.column("duration_s"))),
+                size_on_disk_bytes=_size_bytes(self.directory),
+            )
+
+        return self._consistent(read)
+
+    def close(self) -> None:
+        """Let go of what is held in memory."""
+        self._media, self._held = None, {}
+
+    # One state of the library
+
+    def _consistent(self, read: Callable[[Media], T | None]) -> T:
+        """What `read` makes of the newest finished media; again when it found rows gone because a writer moved on."""
+        for _ in range(TRIES):
+            cause: Exception | str = "rows are missing"
+            version = None
+            try:
+                media = self._current()
+                version = media.version
+                result = read(media)
+                if result is not None:
+                    return result
+            except FOREIGN as error:
+                cause = error
+            try:
+                moved_on = version is not None and self._tables["media"].version != version
+            except FOREIGN as error:
+                cause, moved_on = error, False
+            if not moved_on:
+                raise damaged(self.directory, cause) from (cause if isinstance(cause, Exception) else None)
+        raise LibraryBusy(f"The library at {str(self.directory)!r} changes too fast to be read.", remedy="Try again.")
+
+    def _current(self) -> Media:
+        with self._mutex:
+            if self._media is None or self._tables["media"].version != self._media.version:
+                self._media = Media.read(self._tables["media"])
+            return self._media
+
+    def _hold(self, key: str, table: str, columns: tuple[str, ...], media: Media, counts: str) -> Rows | None:
+        """Rows of all `media`, from memory as far as they were read before."""
+        with self._mutex:
+            held = self._held.get(key)
+            if held is not None and np.array_equal(held.editions, media.editions):
+                return held
+            held = read_rows(self._tables[table], columns, held, media.editions, media.column(counts))
+            if held is not None:
+                self._held[key] = held
+            return held
+
+    def _hold_frames(self, media: Media, channel: str) -> Rows | None:
+        return self._hold(vector_column(channel), "frames", _frame_columns(channel), media, "n_frames")
+
+    def _fits(self, media: Media, dim: int) -> bool:
+        return int(media.column("n_frames").sum()) * dim * 4 <= MOST_RESIDENT_BYTES
+
+    def _dim(self, channel: str) -> int:
+        if channel not in self.manifest.models:
+            raise IndexMismatch(
+                f"The library at {str(self.directory)!r} has no {channel!r} vectors, "
+                f"only {', '.join(map(repr, self.manifest.models))}.",
+                remedy=f"Search with the models it was made with (--models {self.manifest.profile}).",
+            )
+        return int(self.manifest.models[channel]["dim"])
+
+    # What the calls are made of
+
+    def _items(self, media: Media, media_ids: Sequence[str] | None) -> list[MediaItem]:
+        rows = list(range(len(media.editions))) if media_ids is None else media.rows(media_ids)
+        if not rows:
+            return []
+        columns = media.table.take(rows).to_pylist()
+        query = self._tables["files"].search().select(["path", "media_id"])
+        if len(rows) <= MOST_IDS_BY_NAME:
+            query = query.where(f"reason = '' AND {one_of('media_id', [row['media_id'] for row in columns])}")
+        else:
+            query = query.where("reason = ''")
+        found = query.to_arrow()
+        paths = defaultdict(list)
+        for media_id, path in zip(found["media_id"].to_pylist(), found["path"].to_pylist(), strict=True):
+            paths[media_id].append(decode(path))
+        # A medium whose only path was just given other content is about to go.
+        return [media_item(row, _present(paths[row["media_id"]])) for row in columns if row["media_id"] in paths]
+
+    def _nearest(
+        self, media: Media, channel: str, query: npt.NDArray[np.float32], k: int, where: Filter
+    ) -> list[Hit] | None:
+        allowed = media.allowed(where)
+        if not allowed.any():
+            return []
+        if not self._fits(media, len(query)):
+            return self._nearest_in_tables(media, channel, query, k, where, allowed)
+        held = self._hold_frames(media, channel)
+        if held is None:
+            return None
+        keep = None if allowed.all() else np.repeat(allowed, np.diff(held.offsets))
+        rows, scores = nearest(held.columns[vector_column(channel)], query, k, keep)
+        media_rows = np.searchsorted(held.offsets, rows, side="right") - 1
+        return _hits(media, channel, media_rows, held.columns["time_s"][rows], scores)
+
+    def _nearest_in_tables(
+        self,
+        media: Media,
+        channel: str,
+        query: npt.NDArray[np.float32],
+        k: int,
+        where: Filter,
+        allowed: npt.NDArray[np.bool_],
+    ) -> list[Hit] | None:
+        """The same from disk: by the vector index; exactly where a filter keeps little or the index gives too few."""
+        n_frames = media.column("n_frames")
+        n_allowed = int(n_frames[allowed].sum())
+        wanted = min(k, n_allowed)
+        clauses = [one_of("kind", where.kinds)] if where.kinds else []
+        if where.media_ids:
+            clauses.append(_editions(media, where.media_ids))
+        if media.rows(where.exclude_media_ids):
+            clauses.append(f"NOT ({_editions(media, where.exclude_media_ids)})")
+        exact = n_allowed < EXACT_SHARE * n_frames.sum()
+        limit = wanted + 64  # unfinished and replaced media stand in the table too: a batch of them at most
+        while True:
+            search = (
+                self._tables["frames"]
+                .search(query.astype(np.float16), vector_column_name=vector_column(channel))
+                .distance_type("dot")
+                .select(["edition", "time_s", "_distance"])
+                .limit(limit)
+            )
+            search = search.bypass_vector_index() if exact else search.nprobes(20).refine_factor(4)
+            if clauses:
+                search = search.where(" AND ".join(clauses), prefilter=True)
+            found = search.to_arrow()
+            editions = found["edition"].to_numpy()
+            good = np.flatnonzero(np.isin(editions, media.editions[allowed]))[:wanted]
+            if len(good) == wanted:
+                scores = 1 - found["_distance"].to_numpy()[good]
+                media_rows = np.searchsorted(media.editions, editions[good])
+                return _hits(media, channel, media_rows, found["time_s"].to_numpy()[good], scores)
+            if exact and found.num_rows < limit:
+                return None
+            if exact:
+                limit *= 4
+            exact = True
+
+
+def _open_tables(directory: Path, expected: Mapping[str, Any]) -> dict[str, Any]:
+    import lancedb
+
+    if not (directory / TABLES).is_dir():  # connect() would make it
+        raise damaged(directory, f"{TABLES} is missing")
+    try:
+        database = lancedb.connect(str(directory / TABLES), read_consistency_interval=timedelta(0))
+        tables = {name: database.open_table(name) for name in expected}
+        for name, table in tables.items():
+            if not table.schema.equals(expected[name]):
+                raise ValueError(f"table {name} has other columns than its manifest says")
+    except FOREIGN as error:
+        raise damaged(directory, error) from error
+    return tables
+
+
+def _frame_columns(channel: str) -> tuple[str, ...]:
+    return "time_s", "segment", vector_column(channel)
+
+
+def _editions(media: Media, media_ids: Sequence[str]) -> str:
+    return f"edition IN ({', '.join(str(media.editions[row]) for row in media.rows(media_ids))})"
+
+
+def _hits(media: Media, channel: str, media_rows: Any, times_s: Any, scores: Any) -> list[Hit]:
+    return [
+        Hit(media_id, _time(time_s), channel, score)
+        for media_id, time_s, score in zip(media.ids(media_rows), times_s.tolist(), scores.tolist(), strict=True)
+    ]
+
+
+def _time(time_s: float) -> float | None:
+    return None if time_s != time_s else time_s
+
+
+def _present(paths: Sequence[str]) -> str:
+    ordered = sorted(paths)
+    if len(ordered) == 1:
+        return ordered[0]
+    return next((path for path in ordered if os.path.exists(path)), ordered[0])
+
+
+def _size_bytes(directory: Path) -> int:
+    total = 0
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(folder, name)).st_size
+            except OSError:  # the writer has just removed it
+                continue
+    return total
