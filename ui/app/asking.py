@@ -1,4 +1,4 @@
-"""What the page asks the engine: words, a picture, or both; answered once for each question however often it is drawn."""
+"""What the page asks the engine: words, a picture, or both; each question answered once, however often it is drawn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Short H.264 copies of what a browser cannot play itself (AVI, MPEG-2, HEVC, GIF ...), round one second, cached."""
+"""Short H.264 copies, without sound, of what a browser cannot play itself (AVI, MPEG-2, HEVC, GIF ...), cached."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import threading
 from fractions import Fraction
 from pathlib import Path
 
-from data.errors import CorruptMedia
 from data.types import MediaItem
 
 CLIP_S = 20.0  # the stretch copied, the wanted second in its middle
-_WIDEST = 854
+_SHORT_SIDE = 480
+_RATE_FPS = 30.0  # animations may claim 100
 _KEPT = 40
 _TIME_BASE = Fraction(1, 90_000)
 _one_at_a_time = threading.Lock()
@@ -44,3 +44,29 @@ def clip(item: MediaItem, at_s: float, cache_dir: Path) -> Path:
             for old in sorted(cache_dir.glob("*.mp4"), key=lambda file: file.stat().st_mtime, reverse=True)[_KEPT:]:
                 old.unlink(missing_ok=True)
     return path
+
+
+def _encode(item: MediaItem, start_s: float, target: str) -> None:
+    """Re-encoded, not copied: a copy would begin at the key frame before and put every second off by that much."""
+    import av
+
+    from data.media import open_media
+
+    with open_media(item.path) as source, av.open(target, "w", format="mp4", options={"movflags": "+faststart"}) as out:
+        stream = None
+        for frame in source.frames(start_s=start_s, end_s=start_s + CLIP_S, rate_fps=_RATE_FPS, short_side=_SHORT_SIDE):
+            assert frame.rgb is not None and frame.time_s is not None
+            height, width = (side - side % 2 for side in frame.rgb.shape[:2])  # 4:2:0 wants even sides
+            picture = av.VideoFrame.from_ndarray(frame.rgb[: max(height, 2), : max(width, 2)].copy(), format="rgb24")
+            picture.pts, picture.time_base = round(max(0.0, frame.time_s - start_s) / _TIME_BASE), _TIME_BASE
+            if frame.duration_s:
+                picture.duration = round(frame.duration_s / _TIME_BASE)
+            if stream is None:
+                stream = out.add_stream("libx264", rate=30, options={"preset": "veryfast", "crf": "23"})
+                stream.width, stream.height, stream.pix_fmt = picture.width, picture.height, "yuv420p"
+                stream.time_base = stream.codec_context.time_base = _TIME_BASE
+                stream.codec_context.gop_size = 30  # so that a seek is quick
+                stream.codec_context.thread_count = 2
+            out.mux(stream.encode(picture))
+        if stream is not None:
+            out.mux(stream.encode(None))

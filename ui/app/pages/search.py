@@ -232,6 +232,15 @@ def _empty(error: LibraryNotFound) -> None:
     st.button("Look again", icon=":material/refresh:")
 
 
+def _warm_up() -> None:
+    """The first visitor of the server waits for the models, and sees why."""
+    waiting = st.empty()
+    if not state.get("warm"):
+        with waiting.status("Getting the models ready, a few seconds …"), held.engine():
+            state.warm = True
+    waiting.empty()
+
+
 def page() -> None:
     _start()
     text, kinds = _question()
@@ -243,9 +252,7 @@ def page() -> None:
         if state.open is not None:
             with above:
                 _panel(state.open)
-        with st.status("Getting the models ready …") if not state.get("warm") else st.empty():
-            with held.engine():
-                state.warm = True
+        _warm_up()
         if text or state.reference is not None:
             _results(text, state.reference, kinds)
         else:
