@@ -23,7 +23,6 @@ from search import fuse, localise, moments, retrieve
 from search.query import build
 
 FIRST_DEPTH = 200  # frames asked of the store per part and round
-LOCALISED = 3  # moments whose peak is looked at again
 LEAST_PROBABILITY = 0.5  # under it for the best moment, nothing matches
 
 
@@ -189,7 +188,7 @@ class SearchEngine:
         fusion: fuse.Fusion | None,
         stretches: Sequence[_Found],
     ) -> list[Moment]:
-        best = [place for place, moment in enumerate(answers) if moment.peak_s is not None][:LOCALISED]
+        best = [place for place, moment in enumerate(answers) if moment.peak_s is not None][: self.settings.localise]
         if fusion is None or not best:
             return answers
         spots = [self._spot(answers[place], stretches) for place in best]

@@ -1,0 +1,83 @@
+"""Quality on queries whose answers are known: index the samples, ask them all, print the measures by kind of query.
+
+    python -m benchmarks.evaluate                       # data/samples with benchmarks/queries/samples.csv
+    python -m benchmarks.evaluate --media DIR --queries FILE.csv --answers
+
+The measures are those of search/evaluate.py. The last table is the seek error before and after localising.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from data.media import picture
+from data.settings import Settings, load
+from data.types import ImageQuery, SearchResponse
+from indexer.pipeline import index
+from models.registry import load as load_models
+from search.engine import SearchEngine
+from search.evaluate import Case, Outcome, read_cases, run, summary
+from search.query import build
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--media", type=Path, default=ROOT / "data" / "samples")
+    parser.add_argument("--queries", type=Path, default=ROOT / "benchmarks" / "queries" / "samples.csv")
+    parser.add_argument("--models", default="lite")
+    parser.add_argument("--answers", action="store_true", help="print what each query returned first")
+    arguments = parser.parse_args()
+    cases = read_cases(arguments.queries)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = load(library=Path(folder) / "library", models=arguments.models)
+        models = load_models(settings.models, settings)
+        index([arguments.media], library=settings.library, models=models, settings=settings)
+        outcomes = ask_all(cases, settings, models, arguments.queries.parent, arguments.answers)
+        table("all", outcomes, header=True)
+        for kind in sorted({case.type for case in cases}):
+            table(kind, [one for one in outcomes if one.case.type == kind])
+        chinese = [one for one in outcomes if any("\u4e00" <= letter <= "\u9fff" for letter in one.case.text)]
+        table("chinese", chinese)
+        coarse = ask_all(cases, settings.model_copy(update={"localise": 0}), models, arguments.queries.parent, False)
+    print("\n| seek error, s | median | mean | within 1 s |\n|-|-|-|-|")
+    for name, judged in (("sampled frames only", coarse), ("localised", outcomes)):
+        errors = np.asarray([one.seek_error_s for one in judged if one.seek_error_s is not None])
+        print(f"| {name} | {np.median(errors):.2f} | {errors.mean():.2f} | {(errors <= 1).mean():.2f} |")
+
+
+def ask_all(cases: list[Case], settings: Settings, models, pictures: Path, show: bool) -> list[Outcome]:
+    with SearchEngine(settings.library, models, settings) as engine:
+
+        def ask(case: Case) -> SearchResponse:
+            images = [ImageQuery(picture(pictures / case.image), label=case.image)] if case.image else []
+            response = engine.search(replace(build(case.text, images=images), k=10))
+            if show:
+                first = response.moments[0]
+                told = "no match" if response.no_match else "match"
+                times = "" if first.peak_s is None else f"{first.start_s:.1f}-{first.end_s:.1f} @{first.peak_s:.2f}"
+                truth = "; ".join(f"{t.file} {t.start_s or ''}-{t.end_s or ''}" for t in case.truths[:2])
+                print(
+                    f"{case.type:9} {case.text or case.image!r:50.50} -> {first.media.path.name:30.30} {times:22} "
+                    f"{first.score:.2f} {told:8} | {truth}"
+                )
+            return response
+
+        return run(cases, ask)
+
+
+def table(name: str, outcomes: list[Outcome], *, header: bool = False) -> None:
+    measures = summary(outcomes)
+    if header:
+        print("\n| queries | " + " | ".join(measures) + " |\n|-" + "|-" * len(measures) + "|")
+    print(f"| {name} | " + " | ".join(f"{value:.3g}" for value in measures.values()) + " |")
+
+
+if __name__ == "__main__":
+    main()
