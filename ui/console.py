@@ -34,10 +34,10 @@ R = TypeVar("R")
 
 
 def out() -> Console:
-    """Where results go."""
+    """Where results go; wide when it is a pipe or a file, so that names stay whole."""
     from rich.console import Console
 
-    return Console(highlight=False, emoji=False, soft_wrap=not sys.stdout.isatty())
+    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 200)
 
 
 def err() -> Console:

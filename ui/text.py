@@ -39,6 +39,11 @@ def path_text(path: Path | str) -> str:
         return plain(path)
 
 
+def failure_text(path: Path | str, reason: str) -> str:
+    """A file and why it failed; most reasons name the file already."""
+    return plain(reason) if plain(path) in plain(reason) else f"{path_text(path)}: {plain(reason)}"
+
+
 def timecode(seconds: float) -> str:
     """mm:ss.s, from one hour on h:mm:ss.s.
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import tempfile
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import streamlit as st
@@ -42,6 +44,16 @@ class Reference:
     def title(self) -> str:
         second = "" if self.at_s is None else f" at {timecode(self.at_s)}"
         return f"{'part of ' if self.box else ''}{plain(self.label, 80)}{second}"
+
+    @lru_cache(maxsize=32)  # noqa: B019  a reference is a value and holds nothing open
+    def thumbnail_jpeg(self) -> bytes:
+        """A small picture of exactly what is searched by. Raises: as `pixels`."""
+        from PIL import Image
+
+        small = Image.fromarray(self.pixels())
+        small.thumbnail((240, 240))
+        small.save(buffer := io.BytesIO(), "JPEG", quality=85)
+        return buffer.getvalue()
 
     def pixels(self) -> Pixels:
         """Raises: MediaError when it is not a picture that can be decoded within the limits."""

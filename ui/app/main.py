@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
-st.set_page_config(page_title="Second Sight", page_icon=":material/movie:", layout="wide", menu_items={})
+HERE = Path(__file__).parent
+# Our own files: Streamlit would fetch its named icons from elsewhere.
+st.set_page_config(page_title="Second Sight", page_icon=HERE / "icon.svg", layout="wide", menu_items={})
+st.logo(str(HERE / "logo.svg"), size="medium", icon_image=str(HERE / "icon.svg"))
 # Our own fixed text: room to breathe on wide screens, none wasted on narrow ones.
 st.html(
     """<style>

@@ -41,6 +41,7 @@ def _options(host: str, port: int, open_browser: bool) -> dict[str, object]:
         "server.showEmailPrompt": False,
         "browser.gatherUsageStats": False,
         "browser.serverAddress": host,
+        "runner.magicEnabled": False,
         "client.toolbarMode": "minimal",
         "client.showErrorDetails": "none",
         "theme.primaryColor": _ACCENT,

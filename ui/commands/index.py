@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from ui.console import EXIT_INTERRUPTED, EXIT_SOME_FAILED, err, out, print_json
-from ui.text import count, path_text, plain, timecode
+from ui.text import count, failure_text, plain, timecode
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -151,10 +151,10 @@ def summarise(report: IndexReport, console: Console) -> None:
     if report.warnings:
         console.print(f"\nIndexed, but not whole ({len(report.warnings)}):")
         for warning in report.warnings[:_SHOWN_WARNINGS]:
-            console.print(f"  {path_text(warning.path)}: {plain(warning.reason)}", markup=False)
+            console.print(f"  {failure_text(warning.path, warning.reason)}", markup=False)
         if len(report.warnings) > _SHOWN_WARNINGS:
             console.print(f"  … and {len(report.warnings) - _SHOWN_WARNINGS} more.")
     if report.failed:
         console.print(f"\nFailed ({len(report.failed)}):")
         for failure in report.failed:
-            console.print(f"  {path_text(failure.path)}: {plain(failure.reason)}", markup=False)
+            console.print(f"  {failure_text(failure.path, failure.reason)}", markup=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from ui.console import err, out, print_json
-from ui.text import count, path_text, plain, size_text, timecode
+from ui.text import count, failure_text, path_text, plain, size_text, timecode
 
 if TYPE_CHECKING:
     from data.store.base import Store
@@ -21,9 +21,8 @@ def open_library(library: Path | None) -> tuple[Path, Store]:
     Raises:
         LibraryError: nothing is there, or it cannot be read.
     """
-    from data.store.lance import open_reader
-
     from data import settings as configuration
+    from data.store.lance import open_reader
 
     folder = configuration.load(library=library).library
     return folder, open_reader(folder)
@@ -111,7 +110,9 @@ def list_files(failed: bool, library: Path | None, as_json: bool) -> None:
         item = media.get(row.media_id)
         name = path_text(row.path)
         if row.reason or item is None:
-            table.add_row("failed", "", size_text(row.size_bytes), Text(f"{name}: {plain(row.reason)}", style="red"))
+            table.add_row(
+                "failed", "", size_text(row.size_bytes), Text(failure_text(row.path, row.reason), style="red")
+            )
         else:
             length = "" if item.info.duration_s is None else timecode(item.info.duration_s)
             table.add_row(item.info.kind, length, size_text(row.size_bytes), Text(name))

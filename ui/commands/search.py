@@ -112,11 +112,11 @@ def _print_table(response: SearchResponse, query: str) -> None:
         console.print(f"Nothing in this library seems to match {plain(query, 100)!r}. The nearest:", markup=False)
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("#", justify="right", style="dim")
-    table.add_column("file", overflow="fold", ratio=3)
+    table.add_column("file", overflow="fold")
     table.add_column("moment", no_wrap=True)
     table.add_column("open at", no_wrap=True, style="bold")
     table.add_column("score", justify="right", no_wrap=True)
-    table.add_column("why", overflow="fold", ratio=2, style="dim")
+    table.add_column("why", overflow="fold", style="dim")
     for rank, moment in enumerate(response.moments, start=1):
         peak = "" if moment.peak_s is None else timecode(moment.peak_s)
         table.add_row(

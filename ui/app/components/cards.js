@@ -48,6 +48,8 @@ function card(item, index, send) {
   image.decoding = "async";
   image.alt = "";
   image.src = item.thumb;
+  // What the 16:9 frame leaves free of a picture of another shape is filled with a blur of itself.
+  image.addEventListener("load", () => thumb.style.setProperty("--picture", `url("${item.thumb}")`));
   thumb.append(image, make("span", "badge kind", item.kind));
   if (item.second) thumb.append(make("span", "badge second", item.second));
   if (item.share) {
@@ -80,8 +82,10 @@ function card(item, index, send) {
   like.type = "button";
   like.setAttribute("aria-label", `Find what looks like ${item.name}`);
   like.addEventListener("click", () => send("action", { name: "similar", index }));
-  reasons.append(why, like);
-  element.append(facts, reasons);
+  reasons.append(why, like); // without a reason the link moves up a row
+  element.append(facts);
+  if (item.why) element.append(reasons);
+  else facts.append(like);
   return element;
 }
 

@@ -16,7 +16,7 @@ const clock = (seconds) => {
 function create(root) {
   const $ = (selector) => root.querySelector(selector);
   const video = $("video"), timeline = $(".timeline"), note = $(".note"), loop = $(".loop");
-  const state = { data: null, send: null, src: null, clip: false, offset: 0, target: 0, looping: false };
+  const state = { data: null, send: null, src: null, clip: false, offset: 0, target: 0, looping: false, goOn: false };
   const offset = () => state.offset;
   const now = () => video.currentTime + offset();
   const length = () => state.data.duration_s || (Number.isFinite(video.duration) ? video.duration + offset() : 0);
@@ -44,6 +44,7 @@ function create(root) {
   const load = (src, offset_s) => {
     state.src = src;
     state.offset = offset_s;
+    video.controls = !state.clip; // the browser's own would show the clip's times
     video.src = src;
     video.load();
   };
@@ -58,6 +59,8 @@ function create(root) {
     if (!video.videoWidth && !state.clip) return loadClip(unplayable());
     if (state.clip) setTimeout(() => say(""), 4000);
     seek(state.target);
+    if (state.goOn) video.play().catch(() => {});
+    state.goOn = false;
     place();
     draw();
   });
@@ -66,7 +69,7 @@ function create(root) {
     if (state.clip) return say("This file cannot be played here. Open it in a player on this machine.");
     loadClip(unplayable());
   });
-  const unplayable = () => `This browser cannot play ${state.data.codec || "this file"}: preparing short copies of it …`;
+  const unplayable = () => `This browser cannot play ${state.data.codec || "this file"}: short copies of it, without sound, are made as you go.`;
   for (const event of ["timeupdate", "seeking", "seeked", "play", "pause"]) video.addEventListener(event, draw);
   const follow = () => { draw(); if (root.isConnected !== false && !video.paused) requestAnimationFrame(follow); };
   video.addEventListener("play", follow);
@@ -93,11 +96,24 @@ function create(root) {
   timeline.addEventListener("pointermove", (event) => { if (event.buttons & 1) toPointer(event); });
   timeline.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1, ArrowDown: -0.1, ArrowUp: 0.1, PageDown: -10, PageUp: 10 }[event.key];
-    if (event.key === " ") video.paused ? video.play() : video.pause();
+    if (event.key === " ") toggle();
     else if (event.key === "Home") seek(state.data.peak_s);
     else if (step) seek(now() + step);
     else return;
     event.preventDefault();
+  });
+  const toggle = () => (video.paused ? video.play().catch(() => {}) : video.pause());
+  $(".play").addEventListener("click", toggle);
+  video.addEventListener("click", () => { if (state.clip) toggle(); });
+  for (const event of ["play", "pause"]) {
+    video.addEventListener(event, () => { $(".play").textContent = video.paused ? "Play" : "Pause"; });
+  }
+  video.addEventListener("ended", () => { // of a clip: go on with the next one
+    const next = state.offset + video.duration;
+    if (!state.clip || video.loop || next > length() - 0.1) return;
+    state.target = next;
+    state.goOn = true;
+    loadClip("Preparing a short copy of this part …");
   });
   $(".back").addEventListener("click", () => seek(state.data.peak_s));
   loop.addEventListener("click", () => {

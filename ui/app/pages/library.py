@@ -7,7 +7,7 @@ import streamlit as st
 from data.errors import LibraryNotFound, SecondSightError
 from ui.app import held
 from ui.app.shown import markdown
-from ui.text import plain, size_text, timecode
+from ui.text import failure_text, plain, size_text, timecode
 
 
 def page() -> None:
@@ -34,13 +34,13 @@ def page() -> None:
     }
     with st.container(horizontal=True, gap="small"):
         for name, value in facts.items():
-            st.metric(name, value, border=True, width=180)
+            st.metric(name, value, border=True, width=165)
 
     failed = [row for row in rows if row.reason]
     if failed:
         st.subheader(f"Could not be used ({len(failed)})")
         st.dataframe(
-            [{"File": plain(row.path, 1000), "Why": plain(row.reason)} for row in failed],
+            [{"Reason": failure_text(row.path, row.reason)} for row in failed],
             hide_index=True,
             width="stretch",
         )

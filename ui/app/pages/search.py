@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import islice
 
 import streamlit as st
@@ -53,7 +54,10 @@ def _on_card() -> None:
     if not action or not 0 <= action["index"] < len(state.spots):
         return
     spot = state.spots[action["index"]]
-    _open(spot) if action["name"] == "open" else _like(spot, spot.thumbnail_s)
+    if action["name"] == "open":
+        _open(spot)
+    else:
+        _like(spot, spot.thumbnail_s)
 
 
 def _on_player() -> None:
@@ -136,13 +140,8 @@ def _question() -> tuple[str, list[str]]:
 
 def _reference_chip(reference: Reference) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        try:
-            if reference.upload:
-                st.image(reference.upload, width=96)
-            elif item := held.media_item(reference.media_id):
-                st.image(held.still_jpeg(item, reference.at_s, routes.STILL_SIDES[0]), width=96)
-        except (SecondSightError, OSError):
-            pass  # the search itself says what is wrong with the picture
+        with suppress(SecondSightError):  # the search itself says what is wrong with the picture
+            st.image(reference.thumbnail_jpeg(), width=96)
         st.markdown(f"Looks like **{markdown(reference.title)}**")
         st.button("Remove", icon=":material/close:", on_click=_drop_reference, type="tertiary")
 
@@ -196,7 +195,9 @@ def _results(text: str, reference: Reference | None, kinds: list[str]) -> None:
     with st.spinner("Searching …", show_time=False):
         response = ask(text, reference, kinds, state.k)
     spots = [Spot.of_moment(moment) for moment in response.moments]
-    asked = " and ".join(filter(None, (f"“{text}”" if text else "", reference.title if reference else "")))
+    asked = " and ".join(
+        filter(None, (f"“{text}”" if text else "", f"what looks like {reference.title}" if reference else ""))
+    )
     if response.no_match or not spots:
         nearest = " The nearest are below, as such." if spots else ""
         limits = " Kinds are limited above." if kinds else ""
