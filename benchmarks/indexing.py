@@ -2,7 +2,8 @@
 
     python -m benchmarks.indexing FILE_OR_FOLDER [--runs 3]
 
-Each figure is a fresh process, so that peak memory is its own; the order is decode, encoder, index, repeated. Quote the ratios: seconds
+Each figure is a fresh process, so that peak memory is its own; the order is decode, encoder, index, repeated. Quote the
+ratios: seconds
 depend on the machine and on what else it does.
 """
 
@@ -112,9 +113,8 @@ def main() -> None:
             seen[step].append(one(step, arguments.path, pictures))
     print(f"{pictures} pictures embedded\n\n| | seconds (median) | peak MiB |\n|-|-|-|")
     for step in STEPS:
-        print(
-            f"| {step} | {median(r['seconds'] for r in seen[step]):.1f} | {max(r['peak_mib'] for r in seen[step]):.0f} |"
-        )
+        seconds, peak = median(run["seconds"] for run in seen[step]), max(run["peak_mib"] for run in seen[step])
+        print(f"| {step} | {seconds:.1f} | {peak:.0f} |")
     ratios = [(d["seconds"] + e["seconds"]) / i["seconds"] for d, e, i in zip(*seen.values(), strict=True)]
     print(f"\n(decode + encoder) / index: {median(ratios):.2f} (min {min(ratios):.2f}, max {max(ratios):.2f})")
 
