@@ -9,12 +9,13 @@ import streamlit as st
 HERE = Path(__file__).parent
 # Our own files: Streamlit would fetch its named icons from elsewhere.
 st.set_page_config(page_title="Second Sight", page_icon=HERE / "icon.svg", layout="wide", menu_items={})
-st.logo(str(HERE / "logo.svg"), size="medium", icon_image=str(HERE / "icon.svg"))
+st.logo(str(HERE / "logo.svg"), size="medium")
 # Our own fixed text: room to breathe on wide screens, none wasted on narrow ones.
 st.html(
     """<style>
     [data-testid="stMainBlockContainer"] { max-width: 1320px; padding-top: 4.5rem; padding-bottom: 4rem; }
     @media (max-width: 640px) { [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; } }
+    @media (max-width: 640px) { .st-key-question > :first-child { flex: 1 1 100% !important; } }
     [data-testid="stHeaderActionElements"] { display: none; }
     </style>"""
 )

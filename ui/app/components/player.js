@@ -37,7 +37,7 @@ function create(root) {
     if (state.clip && clipStart(at_s) !== state.offset && (at_s < state.offset || at_s >= state.offset + state.data.clip_s)) {
       return loadClip("Preparing a short copy of this part …");
     }
-    if (video.readyState < 1) return; // "loadedmetadata" comes back to it
+    if (video.readyState < 2) return; // "loadeddata" comes back to it
     const last = Number.isFinite(video.duration) ? Math.max(0, video.duration - 0.01) : Infinity;
     video.currentTime = Math.min(Math.max(0, at_s - state.offset + INSIDE_FRAME_S), last);
   };
@@ -55,7 +55,8 @@ function create(root) {
     load(`${state.data.clip_url}?t=${state.target.toFixed(6)}`, clipStart(state.target));
   };
 
-  video.addEventListener("loadedmetadata", () => {
+  // "loadeddata", not "loadedmetadata": a seek before the first frame is on screen may be overtaken by that frame.
+  video.addEventListener("loadeddata", () => {
     if (!video.videoWidth && !state.clip) return loadClip(unplayable());
     if (state.clip) setTimeout(() => say(""), 4000);
     seek(state.target);
@@ -70,6 +71,15 @@ function create(root) {
     loadClip(unplayable());
   });
   const unplayable = () => `This browser cannot play ${state.data.codec || "this file"}: short copies of it, without sound, are made as you go.`;
+  // Chromium was seen to report a finished seek and keep showing the frame before it: then it is asked once more.
+  const watch = (_now, frame) => { state.onScreen = frame.mediaTime; video.requestVideoFrameCallback(watch); };
+  video.requestVideoFrameCallback?.(watch);
+  video.addEventListener("seeked", () => setTimeout(() => {
+    const stale = state.onScreen !== undefined && Math.abs(state.onScreen - video.currentTime) > 0.5;
+    if (!stale || !video.paused || video.seeking || state.nudged === video.currentTime) return;
+    video.currentTime += 0.0001;
+    state.nudged = video.currentTime;
+  }, 300));
   for (const event of ["timeupdate", "seeking", "seeked", "play", "pause"]) video.addEventListener(event, draw);
   const follow = () => { draw(); if (root.isConnected !== false && !video.paused) requestAnimationFrame(follow); };
   video.addEventListener("play", follow);
@@ -125,6 +135,10 @@ function create(root) {
   $(".similar").addEventListener("click", () => act("similar"));
   $(".part").addEventListener("click", () => act("part"));
 
+  const reveal = () => {
+    const { top, bottom } = video.getBoundingClientRect();
+    if (top < 60 || bottom > innerHeight) $(".player").scrollIntoView({ block: "start", behavior: "smooth" });
+  };
   const show = (data) => {
     const before = state.data;
     if (before && before.nonce === data.nonce) return;
@@ -143,7 +157,7 @@ function create(root) {
       else load(data.src, 0);
       place();
     }
-    root.querySelector(".player").scrollIntoView({ block: "nearest", behavior: "smooth" });
+    setTimeout(reveal, 150); // once the page has its new layout
   };
   return { state, show, stop: () => { state.src = null; video.removeAttribute("src"); video.load(); } };
 }

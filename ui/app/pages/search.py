@@ -106,7 +106,7 @@ def _drop_reference() -> None:
 
 
 def _question() -> tuple[str, list[str]]:
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="question"):
         text = st.text_input(
             "Search",
             key="q",
