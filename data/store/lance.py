@@ -304,7 +304,7 @@ class LanceStore(reader.Reader):
     def _index_vectors(self) -> None:
         """Index the vectors of a library too large for memory, when too many of them are not.
 
-        IVF with RaBitQ codes: the quickest to build of those that keep recall@10 at 1.0 with refinement (200,000 x 512).
+        IVF with RaBitQ codes: the quickest to build of those that keep recall@10 at 1.0 when refined (200,000 x 512).
         """
         from lancedb.index import BTree, IvfRq
 

@@ -1,0 +1,133 @@
+"""What every Store must do."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.store.base import Filter
+from data.types import MediaInfo
+from tests.store.made import file_row, medium, unit
+
+NASTY = ["/a'b", '/a"b', "/new\nline", "/\N{DOG FACE}", "/%41%0041", "/\udcff\udc80raw", "/\ud800", "/''; --", "/a\\b"]
+
+
+def search(store, vector, k=100, **where):
+    return store.search_vectors("joint", vector, k, Filter(**where))
+
+
+def test_what_is_added_comes_back_whole(store):
+    info = MediaInfo(
+        "video", 1920, 1080, 12.25, "matroska,webm", "vp9", 270, 23.976, True, "2024-01-01T00:00:00+02:00",
+        {"title": "\udcff'\n\x00\N{DOG FACE}%41", "": ""},
+    )  # fmt: skip
+    added = medium("m1", "/x.mkv", info=info, frames=5)
+    store.add([added])
+    (item,) = store.media()
+    assert (item.media_id, str(item.path), item.info, item.size_bytes) == ("m1", "/x.mkv", info, 7)
+    assert store.files() == {"/x.mkv": added.file}
+    assert store.segments("m1") == list(added.segments)
+    frames = store.frame_vectors("joint", "m1")
+    np.testing.assert_array_equal(frames.times_s, added.times_s)
+    np.testing.assert_array_equal(frames.segment_of_frame, added.segment_of_frame)
+    np.testing.assert_allclose(frames.vectors, added.vectors["joint"], atol=5e-4)
+    assert frames.vectors.dtype == np.float32
+
+
+def test_a_still_has_no_times(store):
+    still = medium("s", "/s.jpg", kind="image")
+    store.add([still])
+    (hit,) = search(store, still.vectors["joint"][0])
+    assert hit.time_s is None and hit.score == pytest.approx(1, abs=1e-3)
+    assert np.isnan(store.frame_vectors("joint", "s").times_s).all()
+    assert store.segments("s")[0].start_s is None
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_any_path_and_id_round_trips(store, text):
+    store.add([medium(text, text), medium("other", "/other", seed=1)])
+    store.record_files([file_row(text + "2", text), file_row(text + "3", "", reason=text)])
+    assert set(store.files()) == {text, text + "2", text + "3", "/other"}
+    assert store.files()[text + "3"].reason == text
+    (item,) = store.media([text])
+    assert (item.media_id, str(item.path)) == (text, text)
+    query = np.eye(16, dtype=np.float32)[0]
+    assert {hit.media_id for hit in search(store, query, media_ids=(text,))} == {text}
+    assert {hit.media_id for hit in search(store, query, exclude_media_ids=(text,))} == {"other"}
+    assert store.forget_paths([text, text + "3"]) == 0
+    assert store.forget_paths([text + "2"]) == 1
+    assert set(store.files()) == {"/other"}
+
+
+def test_k_are_returned_when_k_exist_under_every_filter(store):
+    store.add([medium(f"v{i}", f"/v{i}", seed=i, frames=4) for i in range(5)])
+    store.add([medium(f"i{i}", f"/i{i}", seed=50 + i, kind="image") for i in range(5)])
+    query = unit(np.random.default_rng(9), 1)[0]
+    assert [len(search(store, query, k)) for k in (1, 7, 25, 99)] == [1, 7, 25, 25]
+    assert len(search(store, query, 5, kinds=("image",))) == 5
+    assert len(search(store, query, 4, media_ids=("v3", "nowhere"))) == 4
+    assert len(search(store, query, 99, kinds=("video",), exclude_media_ids=("v0", "nowhere"))) == 16
+    assert search(store, query, 5, kinds=("gif",)) == [] == search(store, query, 5, media_ids=("nowhere",))
+    scores = [hit.score for hit in search(store, query)]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_adding_again_replaces(store):
+    store.add([medium("m", "/m", seed=1, frames=8)])
+    store.add([medium("m", "/m2", seed=2, frames=4)])
+    assert store.stats().frames == 4 and store.stats().files == 2
+    assert len(search(store, np.eye(16, dtype=np.float32)[0])) == 4
+    assert {str(item.path) for item in store.media()} <= {"/m", "/m2"}
+
+
+def test_two_copies_in_one_batch_are_one_medium(store):
+    store.add([medium("m", "/a"), medium("m", "/b")])
+    assert store.stats().media == {"video": 1} and store.stats().frames == 3 and set(store.files()) == {"/a", "/b"}
+
+
+def test_a_content_goes_with_its_last_path(store):
+    store.add([medium("m", "/a"), medium("n", "/n", seed=4)])
+    store.record_files([file_row("/b", "m")])
+    assert store.forget_paths(["/a", "/nowhere"]) == 0
+    assert [str(item.path) for item in store.media(["m"])] == ["/b"]
+    store.record_files([file_row("/b", "", reason="is gone bad")])
+    assert [item.media_id for item in store.media()] == ["n"] and store.stats().failed == 1
+    store.add([medium("n2", "/n", seed=5)])
+    assert [item.media_id for item in store.media()] == ["n2"]
+    assert store.segments("n") == [] and {h.media_id for h in search(store, np.eye(16, dtype=np.float32)[0])} == {"n2"}
+
+
+def test_media_come_in_the_order_asked_and_unknown_ones_are_left_out(store):
+    store.add([medium(f"m{i}", f"/{i}") for i in range(4)])
+    assert [item.media_id for item in store.media(["m3", "nowhere", "m1"])] == ["m3", "m1"]
+    assert list(store.media([])) == []
+
+
+def test_frames_come_in_order_of_time(store):
+    rows = medium("m", "/m", frames=6)
+    order = np.array([3, 0, 5, 1, 4, 2])
+    mixed = type(rows)(
+        "m", rows.info, 7, rows.times_s[order], rows.segment_of_frame[order], rows.segments,
+        {"joint": rows.vectors["joint"][order]}, rows.file,
+    )  # fmt: skip
+    store.add([mixed])
+    frames = store.frame_vectors("joint", "m")
+    np.testing.assert_array_equal(frames.times_s, rows.times_s)
+    np.testing.assert_allclose(frames.vectors, rows.vectors["joint"], atol=5e-4)
+
+
+def test_a_copy_that_exists_is_preferred(store, tmp_path, request):
+    if "reference" in request.node.name:
+        pytest.skip("the reference has no disk")
+    there = tmp_path / "z.mp4"
+    there.touch()
+    store.add([medium("m", "/nowhere/a.mp4")])
+    store.record_files([file_row(str(there), "m")])
+    assert next(store.media()).path == Path(there)
+
+
+def test_nothing_at_all(store):
+    store.add([])
+    store.record_files([])
+    assert store.forget_paths([]) == 0 and store.files() == {} and list(store.media()) == []
+    assert search(store, np.eye(16, dtype=np.float32)[0]) == []

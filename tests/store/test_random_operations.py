@@ -1,0 +1,93 @@
+"""Random sequences of operations: LanceDB and the reference store must tell the same afterwards."""
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from data.store import reader as reader_module
+from data.store.base import Filter
+from data.store.lance import create_or_open, open_reader
+from tests.store.made import MODELS, file_row, medium, unit
+from tests.store.reference import ReferenceStore
+
+ids = st.sampled_from(["a", "b'", "c\n", "d\udcff"])
+paths = st.sampled_from([f"/{name}" for name in ("1", "2'", "3%0041", "4\udc80", "5")])
+media = st.builds(
+    lambda media_id, path, seed, frames, kind: medium(media_id, path, seed=seed, frames=frames, kind=kind),
+    ids, paths, st.integers(0, 999), st.integers(0, 5), st.sampled_from(["image", "gif", "video"]),
+)  # fmt: skip
+operations = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), st.lists(media, max_size=3)),
+        st.tuples(st.just("record"), st.lists(st.tuples(paths, ids, st.booleans()), max_size=3)),
+        st.tuples(st.just("forget"), st.lists(paths, max_size=3)),
+        st.tuples(st.just("reopen"), st.none()),
+    ),
+    max_size=8,
+)
+
+
+@pytest.mark.parametrize("resident", [True, False])
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@given(operations=operations, seed=st.integers(0, 99))
+def test_same_as_the_reference(resident, operations, seed):
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        if not resident:
+            patch.setattr(reader_module, "MOST_RESIDENT_BYTES", 0)
+        library, reference = Path(folder) / "library", ReferenceStore()
+        store = create_or_open(library, MODELS, profile="lite")
+        live = open_reader(library, MODELS)
+        for name, argument in operations:
+            if name == "reopen":
+                store.close()
+                store = create_or_open(library, MODELS, profile="lite")
+            elif name == "record":  # a path may name only contents that are there, or fail
+                rows = [
+                    file_row(path, media_id, "bad" if bad or media_id not in reference.contents else "")
+                    for path, media_id, bad in argument
+                ]
+                # rows are applied together; ones that would name a content that the same call removes are no use
+                for row in rows:
+                    row = row if row.reason or row.media_id in reference.contents else replace(row, reason="bad")
+                    store.record_files([row])
+                    reference.record_files([row])
+            elif name == "forget":
+                assert store.forget_paths(argument) == reference.forget_paths(argument)
+            else:
+                named = {rows.file.path: rows.media_id for rows in argument}
+                argument = [rows for rows in argument if named[rows.file.path] == rows.media_id]
+                store.add(argument)
+                reference.add(argument)
+            same(live, reference, seed)
+        store.close()
+        same(live, reference, seed)
+
+
+def same(store, reference, seed):
+    assert store.files() == reference.files()
+    assert replace(store.stats(), size_on_disk_bytes=0) == reference.stats()
+    expected = {item.media_id: item.info for item in reference.media()}
+    assert {item.media_id: item.info for item in store.media()} == expected
+    assert {i.media_id: str(i.path) for i in store.media()} == {i.media_id: i.path for i in reference.media()}
+    for media_id in expected:
+        assert store.segments(media_id) == reference.segments(media_id)
+        ours, theirs = store.frame_vectors("joint", media_id), reference.frame_vectors("joint", media_id)
+        np.testing.assert_array_equal(ours.times_s, theirs.times_s)
+        np.testing.assert_array_equal(ours.segment_of_frame, theirs.segment_of_frame)
+        np.testing.assert_allclose(ours.vectors, theirs.vectors, atol=5e-4)
+    query = unit(np.random.default_rng(seed), 1)[0]
+    for where in (
+        Filter(),
+        Filter(kinds=("image", "gif")),
+        Filter(media_ids=("a", "c\n")),
+        Filter(("video",), (), ("b'",)),
+    ):
+        ours, theirs = (s.search_vectors("joint", query, 4, where) for s in (store, reference))
+        np.testing.assert_allclose([h.score for h in ours], [h.score for h in theirs], atol=1e-3)
+        exact = {(h.media_id, h.time_s): h.score for h in reference.search_vectors("joint", query, 10**6, where)}
+        assert all(abs(exact[h.media_id, h.time_s] - h.score) < 1e-3 for h in ours)
