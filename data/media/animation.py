@@ -10,8 +10,8 @@ from types import TracebackType
 
 from PIL import ImageFile
 
-from data.errors import CorruptMedia, UsageError
-from data.media.sampling import Timed, select
+from data.errors import CorruptMedia
+from data.media.sampling import Timed, check_range, select
 from data.media.still import PILLOW_ERRORS, corrupt, image_info, open_image, orientation, small_luma, to_rgb
 from data.media.types_of_file import FileFormat, show
 from data.types import Frame
@@ -86,6 +86,7 @@ class AnimationSource:
         luma: bool = False,
     ) -> Iterator[Frame]:
         """See MediaSource.frames."""
+        check_range(rate_fps, start_s, end_s, short_side)
         decoded = self._decode()
         try:
             for time_s, duration_s, image, sampled in select(decoded, rate_fps=rate_fps, start_s=start_s, end_s=end_s):
@@ -114,8 +115,7 @@ class AnimationSource:
     def frame_at(self, time_s: float | None, *, short_side: int | None = None) -> Frame:
         """The frame on screen at time_s, the last one beyond the end."""
         wanted = time_s or 0.0
-        if wanted < 0:
-            raise UsageError(f"{wanted} is not a time in {show(self._path)}.", remedy="Give seconds from 0 up.")
+        check_range(None, wanted, None, short_side)
         wanted = min(wanted, self._starts_s[-2])
         return next(self.frames(start_s=wanted, short_side=short_side))
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-from av.stream import Disposition
+from av.stream import Discard, Disposition
 
 from data.errors import CorruptMedia, UnsupportedMedia
 from data.media.sampling import EPSILON_S, Timed
@@ -22,27 +22,27 @@ _FORMATS = (
 _MAX_DEMUX_ERRORS = 100
 
 
-def open_container(path: Path, max_pixels: int, *, known: bool) -> OpenVideo:
-    """Open a video and choose its main stream.
-
-    Raises:
-        CorruptMedia, UnsupportedMedia, MediaTooLarge.
-    """
-    return OpenVideo(path, max_pixels, known=known)
-
-
 class OpenVideo:
-    """Times are seconds since the stream's start. Not for several threads at once.
+    """A container opened on its main video stream. Times are seconds since that stream's start. One thread at a time.
 
     Attributes:
+        origin: time stamp that is second 0; None before the first frame of a stream that does not say.
         key_s: time of the first key packet of the latest run, None before one came.
+        settle_s: how long after a seek the times may still be wrong.
         damaged: packets that could not be decoded so far.
+        unordered: frames left out so far because their time was not after the one before.
     """
 
-    def __init__(self, path: Path, max_pixels: int, *, known: bool) -> None:
+    def __init__(self, path: Path, max_pixels: int, *, known: bool, origin: int | None = None) -> None:
+        """Args: known: see VideoSource; origin: as found by an earlier opening of the same file.
+
+        Raises:
+            CorruptMedia, UnsupportedMedia, MediaTooLarge.
+        """
         self._path, self._max_pixels, self._known = path, max_pixels, known
         self.key_s: float | None = None
-        self.damaged = 0
+        self.damaged = self.unordered = 0
+        self.origin = origin
         self._open()
 
     def _open(self) -> None:
@@ -91,7 +91,13 @@ class OpenVideo:
         stream.codec_context.options = {"max_pixels": str(self._max_pixels)}
         self._stream = stream
         self._time_base = stream.time_base or Fraction(1, 1_000_000)
-        self._start = stream.start_time
+        # AVI stores no presentation times, only the order of decoding: FFmpeg's guesses at them are off by the
+        # reordering delay (MPEG-4) or plainly wrong (H.264), while one frame comes out for every packet that goes in.
+        self._by_dts = container.format.name == "avi"
+        # A program stream stamps one packet in several; just after a seek the frames between are counted from nowhere.
+        self.settle_s = 4.0 if container.format.name == "mpeg" else 0.0
+        if self.origin is None and not self._by_dts:
+            self.origin = stream.start_time
         self.frame_rate = float(stream.average_rate) if stream.average_rate else None
         self.sample_aspect = stream.sample_aspect_ratio
         self.has_audio = bool(container.streams.audio)
@@ -100,7 +106,7 @@ class OpenVideo:
         self.metadata = {**stream.metadata, **container.metadata}
 
     def _seconds(self, pts: int) -> float:
-        ticks = (pts - (self._start or 0)) * self._time_base.numerator
+        ticks = (pts - (self.origin or 0)) * self._time_base.numerator
         return ticks / self._time_base.denominator  # whole numbers divided once: correctly rounded
 
     def _span(self, duration: int | None) -> float | None:
@@ -113,11 +119,11 @@ class OpenVideo:
 
     def seek(self, time_s: float) -> bool:
         """Ask for the key frame at or before time_s; where it lands is for the caller to check. False: cannot seek."""
-        if self._start is None:
+        if self.origin is None:
             return False
         self._at_start = False
         try:
-            self._container.seek(self._start + int(time_s / self._time_base), stream=self._stream, backward=True)
+            self._container.seek(self.origin + int(time_s / self._time_base), stream=self._stream, backward=True)
         except (av.FFmpegError, OverflowError):
             return False
         return True
@@ -146,11 +152,12 @@ class OpenVideo:
             reach_s: give up at once, without a frame, when the first key frame is later than this.
         """
         self._at_start = False
+        self._read_only_video(True)
         self.key_s = None
         last_s: float | None = None
         fed = False
         for packet in self._packets(self._stream):
-            if packet.size and not fed and packet.is_keyframe and packet.pts is not None:
+            if packet.size and not fed and packet.is_keyframe and packet.pts is not None and self.origin is not None:
                 self.key_s = self._seconds(packet.pts)
                 fed = True
                 if reach_s is not None and self.key_s > reach_s + EPSILON_S:
@@ -164,53 +171,87 @@ class OpenVideo:
                 timed = self._timed(frame, last_s)
                 if last_s is None:
                     fed = True
-                    if timed.time_s < (self.key_s or 0.0) - EPSILON_S:
+                    if not frame.key_frame if self._by_dts else timed.time_s < (self.key_s or 0.0) - EPSILON_S:
                         continue
-                if timed.time_s < -EPSILON_S or (last_s is not None and timed.time_s <= last_s):
+                if timed.time_s < -EPSILON_S:
+                    continue
+                if last_s is not None and timed.time_s <= last_s:
+                    self.unordered += 1
                     continue
                 last_s = timed.time_s
                 yield timed
 
     def _timed(self, frame: av.VideoFrame, last_s: float | None) -> Timed:
         duration_s = self._span(frame.duration) or (1 / self.frame_rate if self.frame_rate else None)
-        pts = frame.pts if frame.pts is not None else frame.dts
+        pts = frame.dts if frame.pts is None or self._by_dts else frame.pts
         if pts is None:  # elementary streams carry no times: count by the rate
             return Timed(0.0 if last_s is None else last_s + (duration_s or 0.04), duration_s, frame)
-        if self._start is None:
-            self._start = pts
+        if self.origin is None:
+            self.origin = pts
         return Timed(self._seconds(pts), duration_s, frame)
 
     def measure_end(self) -> tuple[float, float | None]:
-        """End of the last video packet, read at the end of the file without decoding, and the end the file claims.
+        """Where the video ends, read from the last packets without decoding, and where the file says it should.
 
-        Where neither seeking nor the claim helps, all packets are read once.
+        The second is None unless the file claims more than is there. Where neither seeking nor the claim helps, all
+        packets are read once.
         """
-        claimed_s = self._claimed_s()
+        claimed_s = self._claimed_end()
+        ends = None
         for back_s in (1.0, 10.0, 60.0, 600.0):
-            at_s = (claimed_s or 0.0) - back_s
-            if at_s <= 0 or not self.seek(at_s):
+            if claimed_s <= back_s + self.settle_s or not self.seek(claimed_s - back_s - self.settle_s):
                 break
-            end_s = self._last_end()
-            if end_s is not None:
-                return end_s, claimed_s
-        self.rewind()
-        return self._last_end() or 0.0, claimed_s
+            ends = self._last_ends()
+            if ends is not None:
+                break
+        if ends is None:
+            self.rewind()
+            ends = self._last_ends() or (0.0, 0.0)
+        video_s, any_s = ends
+        # Sound or subtitles may outlast the pictures; only when every stream falls short is the file cut.
+        is_cut = any_s < claimed_s - max(1.0, 0.01 * claimed_s)
+        own_s = float(self._stream.duration * self._time_base) if self._stream.duration else claimed_s
+        return video_s, own_s if is_cut else None
 
-    def _claimed_s(self) -> float | None:
-        if self._stream.duration:
-            return float(self._stream.duration * self._time_base)
-        if self._container.duration and not self.has_audio:
-            return self._container.duration / av.time_base
-        return self._container.duration / av.time_base if self._container.duration else None
-
-    def _last_end(self) -> float | None:
-        self._at_start = False
-        step = self._span(1) and (1 / self.frame_rate if self.frame_rate else 0.0)
-        end_s = None
-        for packet in self._packets(self._stream):
-            if packet.pts is not None and packet.size and not packet.is_discard:
-                end_s = max(end_s or 0.0, self._seconds(packet.pts) + (self._span(packet.duration) or step or 0.0))
+    def _claimed_end(self) -> float:
+        """0.0 when the file claims nothing."""
+        if not self._container.duration:
+            return 0.0
+        end_s = self._container.duration / av.time_base - float((self.origin or 0) * self._time_base)
+        if self.container_name in ("mpegts", "mpeg"):  # measured from the first time stamp, not from zero
+            end_s += (self._container.start_time or 0) / av.time_base
         return end_s
+
+    def _last_ends(self) -> tuple[float, float] | None:
+        """(end of the last video packet, end of the last packet of any stream) from here on."""
+        self._at_start = False
+        self._read_only_video(False)
+        frame_s = 1 / self.frame_rate if self.frame_rate else 0.0
+        video_s = any_s = None
+        untimed = 0
+        for packet in self._packets():
+            if packet.pts is None and packet.size and packet.stream_index == self._stream.index:
+                untimed += 1
+            if packet.pts is None or not packet.size or packet.is_discard or packet.time_base is None:
+                continue
+            if packet.stream_index == self._stream.index:
+                stamp = packet.pts
+                if self._by_dts and packet.dts is not None and self.origin is not None:
+                    stamp = packet.dts + self.origin - (self._stream.start_time or 0)
+                end_s = self._seconds(stamp) + (self._span(packet.duration) or frame_s)
+                video_s = max(video_s or 0.0, end_s)
+            else:
+                end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                end_s -= float((self.origin or 0) * self._time_base)
+            any_s = max(any_s or 0.0, end_s)
+        if video_s is None:  # an elementary stream without times: a frame a packet
+            return (untimed * frame_s, untimed * frame_s) if untimed else None
+        return video_s, any_s or video_s
+
+    def _read_only_video(self, only: bool) -> None:
+        for stream in self._container.streams:
+            if stream.index != self._stream.index:
+                stream.discard = Discard.all if only else Discard.default
 
     def close(self) -> None:
         self._container.close()

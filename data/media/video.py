@@ -16,10 +16,10 @@ import av
 
 from data.errors import CorruptMedia
 from data.media import tags
-from data.media.container import OpenVideo, open_container
+from data.media.container import OpenVideo
 from data.media.geometry import display_size
 from data.media.pixels import FrameConverter, orientation_of
-from data.media.sampling import EPSILON_S, Timed, select
+from data.media.sampling import EPSILON_S, Timed, check_range, select
 from data.media.types_of_file import show
 from data.types import Frame, MediaInfo
 
@@ -34,8 +34,9 @@ class VideoSource:
         self._path, self._max_pixels, self._known = path, max_pixels, known
         self._lock = threading.Lock()
         self._idle: OpenVideo | None = None
+        self._closed = False
         self.warnings: tuple[str, ...] = ()
-        opened = open_container(path, max_pixels, known=known)
+        opened = OpenVideo(path, max_pixels, known=known)
         try:
             self.info = self._examine(opened)
         except BaseException:
@@ -51,7 +52,7 @@ class VideoSource:
             )
         frame = first.picture
         assert isinstance(frame, av.VideoFrame)
-        self._first_s = first.time_s
+        self._first_s, self._origin = first.time_s, opened.origin
         self._orientation = orientation_of(frame)
         self._sample_aspect = opened.sample_aspect
         width, height = display_size(frame.width, frame.height, self._sample_aspect)
@@ -59,7 +60,7 @@ class VideoSource:
             width, height = height, width
         end_s, claimed_s = opened.measure_end()
         end_s = max(end_s, first.time_s + (first.duration_s or 0.0))
-        if claimed_s is not None and end_s < claimed_s - max(1.0, 0.01 * claimed_s):
+        if claimed_s is not None:
             self.warnings = (f"only {end_s:.1f} of {claimed_s:.1f} s could be decoded",)
         captured_at, facts = tags.from_container(opened.metadata)
         return MediaInfo(
@@ -86,7 +87,9 @@ class VideoSource:
         luma: bool = False,
     ) -> Iterator[Frame]:
         """See MediaSource.frames."""
+        check_range(rate_fps, start_s, end_s, short_side)
         opened = self._take()
+        opened.damaged = opened.unordered = 0
         decoded = self._decode(opened, start_s)
         convert = FrameConverter(self._sample_aspect, self._orientation)
         last_s = None
@@ -110,7 +113,8 @@ class VideoSource:
 
     def frame_at(self, time_s: float | None, *, short_side: int | None = None) -> Frame:
         """The frame on screen at time_s; the last one beyond the end; the first for None."""
-        wanted = max(time_s or 0.0, self._first_s)
+        check_range(None, time_s or 0.0, None, short_side)
+        wanted = max(min(time_s or 0.0, self.info.duration_s or 0.0), self._first_s)
         opened = self._take()
         decoded = self._decode(opened, wanted)
         try:
@@ -132,14 +136,14 @@ class VideoSource:
 
     def _decode(self, opened: OpenVideo, start_s: float) -> Iterator[Timed]:
         """Frames in order; the first is on screen at start_s, or is the first of the file."""
-        target_s = start_s
+        target_s = reach_s = start_s - opened.settle_s
         for back_s in _BACK_OFF_S:
             target_s -= back_s
             if target_s <= self._first_s + EPSILON_S or not opened.seek(target_s):
                 break
-            run = opened.run(reach_s=start_s)
+            run = opened.run(reach_s)
             first = next(run, None)
-            if first is not None and first.time_s <= start_s + EPSILON_S:
+            if first is not None and first.time_s <= reach_s + EPSILON_S:
                 yield first
                 yield from run
                 return
@@ -156,12 +160,14 @@ class VideoSource:
             told.append(f"only {last_s or 0.0:.1f} of {duration_s:.1f} s could be decoded")
         if opened.damaged:
             told.append(f"{opened.damaged} damaged packets were skipped")
+        if opened.unordered:
+            told.append(f"{opened.unordered} frames whose time runs backwards were left out")
         self.warnings = tuple(dict.fromkeys(told))
 
     def _take(self) -> OpenVideo:
         with self._lock:
             opened, self._idle = self._idle, None
-        return opened or open_container(self._path, self._max_pixels, known=self._known)
+        return opened or OpenVideo(self._path, self._max_pixels, known=self._known, origin=self._origin)
 
     def _give_back(self, opened: OpenVideo) -> None:
         with self._lock:
@@ -175,8 +181,6 @@ class VideoSource:
             self._closed, opened, self._idle = True, self._idle, None
         if opened is not None:
             opened.close()
-
-    _closed = False
 
     def __enter__(self) -> VideoSource:
         return self
