@@ -84,12 +84,14 @@ class SearchEngine:
             weights = [part.weight for part in parts]
         where = _filter(query)
         depth = max(FIRST_DEPTH, 4 * query.k)
+        with timing("retrieve"):
+            fusion = fuse.fit(retrieve.sample(self.store, parts), weights)
         while True:
             with timing("retrieve"):
                 hits = retrieve.hits(self.store, parts, depth, where)
                 found = retrieve.candidates(self.store, parts, hits)
             with timing("moments"):
-                fusion, stretches = _stretches(found, weights, query)
+                stretches = _stretches(found, fusion, query)
             everything_seen = all(len(part_hits) < depth for part_hits in hits)
             if len(stretches) >= query.k or everything_seen:
                 break
@@ -185,11 +187,11 @@ class SearchEngine:
         self,
         answers: list[Moment],
         parts: Sequence[retrieve.Part],
-        fusion: fuse.Fusion | None,
+        fusion: fuse.Fusion,
         stretches: Sequence[_Found],
     ) -> list[Moment]:
         best = [place for place, moment in enumerate(answers) if moment.peak_s is not None][: self.settings.localise]
-        if fusion is None or not best:
+        if not best:
             return answers
         spots = [self._spot(answers[place], stretches) for place in best]
         asked = np.stack([part.vector for part in parts])
@@ -210,24 +212,16 @@ class SearchEngine:
         return localise.Spot(moment.media, max(start_s, float(before)), peak_s, min(end_s, float(after)))
 
 
-def _stretches(
-    found: Sequence[retrieve.Candidate], weights: Sequence[float], query: Query
-) -> tuple[fuse.Fusion | None, list[_Found]]:
+def _stretches(found: Sequence[retrieve.Candidate], fusion: fuse.Fusion, query: Query) -> list[_Found]:
     """Moments of all candidates on one scale, best first."""
-    if not found:
-        return None, []
-    smoothed = [
-        np.stack([moments.smooth(curve, candidate.frames.segment_of_frame) for curve in candidate.similarities])
-        for candidate in found
-    ]
-    fusion = fuse.fit(smoothed, weights)
     out = []
-    for candidate, similarities in zip(found, smoothed, strict=True):
+    for candidate in found:
+        places = candidate.frames.segment_of_frame
+        similarities = np.stack([moments.smooth(curve, places) for curve in candidate.similarities])
         for stretch in moments.stretches(fusion(similarities), most=query.k):
             if not _is_the_query_itself(candidate, stretch, query):
                 out.append(_Found(candidate, stretch, similarities[:, stretch.peak]))
-    out.sort(key=lambda item: -item.stretch.height)
-    return fusion, out
+    return sorted(out, key=lambda item: -item.stretch.height)
 
 
 def _is_the_query_itself(candidate: retrieve.Candidate, stretch: moments.Stretch, query: Query) -> bool:

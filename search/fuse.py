@@ -1,8 +1,9 @@
 """One relevance curve out of many similarity curves. Pure.
 
 Cosines of different parts are not on one scale: a picture's run from .4 to 1, a text's from -.1 to .4. Each part is
-standardised over the candidates' frames before the weighted sum (CombSUM with z-scores, Fox and Shaw 1994), so that a
-part speaks by how far a frame stands out in it.
+standardised over a sample of the library before the weighted sum (CombSUM with z-scores, Fox and Shaw 1994), so that a
+part speaks by how far a frame stands out in it. The sample is of the library, not of what was found: among the best
+photographs of a large library an average film would look poor, and its moments would shrink.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ LEAST_DEVIATION = 1e-3  # when all frames are alike in a part, it says nothing r
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
-    """How the parts of one query weigh together; 0 is the candidates' average frame.
+    """How the parts of one query weigh together; 0 is the library's average frame.
 
     Attributes:
-        mean, deviation: (parts, 1) of each part's similarities over all candidates' frames.
+        mean, deviation: (parts, 1) of each part's similarities over the sample.
         weights: (parts, 1), absolute values summing to 1; negative pushes away.
     """
 
@@ -35,13 +36,12 @@ class Fusion:
         return standing.sum(axis=0, dtype=np.float32)
 
 
-def fit(curves: Sequence[npt.NDArray[np.float32]], weights: Sequence[float]) -> Fusion:
-    """Args: curves: per medium (parts, n_i) similarities, at least one; weights: (parts,), not all 0."""
-    pooled = np.concatenate(curves, axis=1)
+def fit(sample: npt.NDArray[np.float32], weights: Sequence[float]) -> Fusion:
+    """Args: sample: (parts, n) similarities of the library's frames, n >= 1; weights: (parts,), not all 0."""
     asked = np.asarray(weights, dtype=np.float32)[:, None]
     return Fusion(
-        mean=pooled.mean(axis=1, keepdims=True),
-        deviation=np.maximum(pooled.std(axis=1, keepdims=True), LEAST_DEVIATION),
+        mean=sample.mean(axis=1, keepdims=True),
+        deviation=np.maximum(sample.std(axis=1, keepdims=True), LEAST_DEVIATION),
         weights=asked / np.abs(asked).sum(),
     )
 

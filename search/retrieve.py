@@ -13,6 +13,7 @@ from data.types import Hit, Query
 from models.base import JointEmbedder, Modality
 
 CHANNEL = "joint"
+SAMPLE_FRAMES = 2048  # enough for a mean and a deviation to two digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,13 @@ def parts_of(query: Query, model: JointEmbedder) -> list[Part]:
         for image, vector in zip(query.images, vectors, strict=True):
             parts.append(Part("picture", "image", vector, image.weight, image.label))
     return parts
+
+
+def sample(store: Store, parts: Sequence[Part]) -> npt.NDArray[np.float32]:
+    """(parts, n) similarities of frames spread over the library; one column of zeros when it is empty."""
+    vectors = store.sample_vectors(CHANNEL, SAMPLE_FRAMES)
+    asked = np.stack([part.vector for part in parts])
+    return asked @ vectors.T if len(vectors) else np.zeros((len(parts), 1), np.float32)
 
 
 def hits(store: Store, parts: Sequence[Part], depth: int, where: Filter) -> list[list[Hit]]:

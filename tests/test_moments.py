@@ -66,16 +66,16 @@ def test_an_interval_runs_from_cut_to_cut_when_the_whole_shot_matches() -> None:
 def test_fusion_puts_parts_on_one_scale() -> None:
     # The picture's cosines are large and wide, the words' small and narrow: both must speak.
     words, picture = curve_of(0.10, 0.11, 0.15, 0.10), curve_of(0.5, 0.9, 0.5, 0.5)
-    curves = [np.stack([words, picture])]
-    both = fuse.fit(curves, [1, 1])(curves[0])
+    curves = np.stack([words, picture])
+    both = fuse.fit(curves, [1, 1])(curves)
     assert set(np.argsort(-both)[:2].tolist()) == {1, 2}
-    assert int(np.argmax(fuse.fit(curves, [1, 0.01])(curves[0]))) == 2
-    assert int(np.argmax(fuse.fit(curves, [1, -1])(curves[0]))) == 2
+    assert int(np.argmax(fuse.fit(curves, [1, 0.01])(curves))) == 2
+    assert int(np.argmax(fuse.fit(curves, [1, -1])(curves))) == 2
 
 
 def test_a_part_that_tells_nothing_apart_says_nothing() -> None:
-    curves = [np.stack([curve_of(0.3, 0.3, 0.3), curve_of(0.1, 0.2, 0.3)])]
-    fused = fuse.fit(curves, [1, 1])(curves[0])
+    curves = np.stack([curve_of(0.3, 0.3, 0.3), curve_of(0.1, 0.2, 0.3)])
+    fused = fuse.fit(curves, [1, 1])(curves)
     assert np.isfinite(fused).all() and int(np.argmax(fused)) == 2
 
 

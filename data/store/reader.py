@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from data.errors import IndexMismatch, LibraryBusy
 from data.store.base import FileRow, Filter, FrameVectors, StoreStats
-from data.store.manifest import TABLES, Manifest, damaged
-from data.store.resident import Media, Rows, nearest, read_rows
+from data.store.manifest import NEW_TABLES, TABLES, Manifest, damaged, not_found
+from data.store.resident import Media, Rows, nearest, read_rows, vector_rows
 from data.store.rows import decode, file_rows, media_item, one_of, schemas, vector_column
-from data.types import Hit, MediaItem, Segment
+from data.types import Hit, MediaItem, Segment, Vectors
 
 T = TypeVar("T")
 
@@ -114,6 +114,24 @@ class Reader:
                 held = read_rows(self._tables["frames"], _frame_columns(channel), None, media.editions[one], counts)
                 row = 0
             return None if held is None else FrameVectors(*held.of(row))
+
+        return self._consistent(read)
+
+    def sample_vectors(self, channel: str, most: int) -> Vectors:
+        """Up to `most` frames' vectors, (n, dim), spread evenly over the library in order of writing."""
+        dim = self._dim(channel)
+
+        def read(media: Media) -> Vectors | None:
+            column = vector_column(channel)
+            if self._fits(media, dim):
+                held = self._hold_frames(media, channel)
+                if held is None:
+                    return None
+                vectors = held.columns[column]
+                return vectors[_spread(len(vectors), most)]
+            frames = self._tables["frames"]
+            found = frames.take_offsets(_spread(frames.count_rows(), most).tolist()).select([column]).to_arrow()
+            return vector_rows(found[column])
 
         return self._consistent(read)
 
@@ -277,6 +295,8 @@ def _open_tables(directory: Path, expected: Mapping[str, Any]) -> dict[str, Any]
     import lancedb
 
     if not (directory / TABLES).is_dir():  # connect() would make it
+        if (directory / NEW_TABLES).is_dir():
+            raise not_found(directory)  # a creation that is not finished
         raise damaged(directory, f"{TABLES} is missing")
     try:
         database = lancedb.connect(str(directory / TABLES), read_consistency_interval=timedelta(0))
@@ -287,6 +307,10 @@ def _open_tables(directory: Path, expected: Mapping[str, Any]) -> dict[str, Any]
     except FOREIGN as error:
         raise damaged(directory, error) from error
     return tables
+
+
+def _spread(count: int, most: int) -> npt.NDArray[np.intp]:
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.intp)) if count else np.empty(0, np.intp)
 
 
 def _frame_columns(channel: str) -> tuple[str, ...]:

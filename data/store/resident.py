@@ -165,6 +165,11 @@ def _array(column: pa.ChunkedArray, keep: npt.NDArray[np.bool_]) -> npt.NDArray[
     return out
 
 
+def vector_rows(column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
+    """A column of vectors as (n, dim) float32."""
+    return _array(column, np.ones(len(column), dtype=bool))
+
+
 def nearest(
     vectors: npt.NDArray[np.float32], query: npt.NDArray[np.float32], k: int, keep: npt.NDArray[np.bool_] | None
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
