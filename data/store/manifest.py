@@ -67,10 +67,9 @@ def read_manifest(directory: Path) -> Manifest:
         with path.open("rb") as file:
             raw = file.read(MAX_MANIFEST_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
-        raise LibraryNotFound(
-            f"No library at {str(directory)!r}.",
-            remedy="Make one with `secondsight index PATH`, or name another with --library.",
-        ) from None
+        if (Path(directory) / TABLES / "media.lance").is_dir():
+            raise damaged(directory, f"{MANIFEST} is missing") from None
+        raise not_found(directory) from None
     except OSError as error:
         raise damaged(directory, f"{MANIFEST}: {error.strerror}") from error
     try:
@@ -145,6 +144,13 @@ def _name(identity: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -
             f"{key} {identity.get(key)!r}" for key in keys if key != "name" and identity.get(key) != other.get(key)
         ]
     return " ".join(parts)
+
+
+def not_found(directory: Path) -> LibraryNotFound:
+    return LibraryNotFound(
+        f"No library at {str(directory)!r}.",
+        remedy="Make one with `secondsight index PATH`, or name another with --library.",
+    )
 
 
 def damaged(directory: Path, what: object) -> LibraryDamaged:

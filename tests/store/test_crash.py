@@ -1,0 +1,89 @@
+"""kill -9 at any moment, and reading while a writer writes."""
+
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from data.store.base import Filter
+from data.store.lance import create_or_open, open_reader
+from tests.store.made import MODELS, medium
+
+ROOT = Path(__file__).parents[2]
+
+
+def start_writer(library, start=0):
+    command = [sys.executable, "-m", "tests.store.writer_process", str(library), str(start)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "writing\n"
+    return process
+
+
+def check_whole(store):
+    """Every medium that is there is whole and the one that was written; returns how many."""
+    count = 0
+    for item in store.media():
+        seed = int(item.info.tags["seed"])
+        frames = store.frame_vectors("joint", item.media_id)
+        if not len(frames.times_s) and not list(store.media([item.media_id])):
+            continue  # the running writer has removed it since
+        # A running writer may have replaced it since: then it is whole in the newer state.
+        expected = medium(item.media_id, "/", seed=seed, frames=round(item.info.duration_s * 2))
+        if item.media_id != "again" or len(frames.times_s) == len(expected.times_s):
+            np.testing.assert_array_equal(frames.times_s, expected.times_s)
+        if item.media_id != "again":
+            np.testing.assert_allclose(frames.vectors, expected.vectors["joint"], atol=5e-4)
+            assert store.segments(item.media_id) == list(expected.segments)
+        count += 1
+    return count
+
+
+def test_a_killed_writer_leaves_whole_media_only(library):
+    rng = random.Random(5)
+    seen = 0
+    for turn in range(4):
+        process = start_writer(library, start=turn * 1000)
+        time.sleep(rng.uniform(0.05, 0.6))
+        process.kill()
+        process.wait()
+        # as it was left, before any writer tidies
+        reader = open_reader(library, MODELS)
+        before = check_whole(reader)
+        ids = {item.media_id for item in reader.media()}
+        with create_or_open(library, MODELS, profile="lite") as store:
+            assert check_whole(store) == before
+            assert before >= seen, "what was finished before this run is still there"
+            # Nothing of the unfinished is left in any table, and no path claims a content that is not there.
+            stats = store.stats()
+            assert store._tables["frames"].count_rows() == stats.frames
+            assert store._tables["segments"].count_rows() == stats.segments
+            assert {row.media_id for row in store.files().values()} == ids
+        seen = before
+    assert seen > 5
+
+
+def test_readers_see_whole_media_while_a_writer_runs(library):
+    with create_or_open(library, MODELS, profile="lite") as store:
+        store.add([medium(f"base{i}", f"/base{i}", seed=i, frames=5) for i in range(4)])
+    process = start_writer(library)
+    try:
+        reader = open_reader(library, MODELS)
+        query = medium("again", "/again", seed=1, frames=2).vectors["joint"][0]
+        counts, end = [], time.monotonic() + 4
+        while time.monotonic() < end:
+            hits = reader.search_vectors("joint", query, 20, Filter())
+            assert len(hits) == 20
+            again = reader.search_vectors("joint", query, 1000, Filter(media_ids=("again",)))
+            times = sorted(hit.time_s for hit in again)
+            # one edition of the replaced medium, whole: neither two at once nor none
+            assert times == [i * 0.5 for i in range(len(times))]
+            assert again or max(counts, default=0) <= 4, "being replaced, it is never gone"
+            counts.append(check_whole(reader))
+        assert process.poll() is None
+        assert counts[-1] > counts[0] > 0
+    finally:
+        process.kill()
+        process.wait()
