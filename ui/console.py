@@ -75,11 +75,15 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
         except (typer.Exit, typer.Abort, typer.TyperException):
             raise
         except Exception as error:
-            first_line = plain(str(error).partition("\n")[0], 200)
-            where = _write_log()
-            _end(f"Unexpected {type(error).__name__}: {first_line}. Details: {where}", EXIT_DEFECT, as_json)
+            _end(defect(error), EXIT_DEFECT, as_json)
 
     return guarded
+
+
+def defect(error: Exception) -> str:
+    """One line for an error that is ours, its traceback put away in a log."""
+    first_line = plain(str(error).partition("\n")[0], 200)
+    return f"Unexpected {type(error).__name__}: {first_line}. Details: {_write_log(error)}"
 
 
 def _end(message: str, exit_code: int, as_json: bool) -> NoReturn:
@@ -88,11 +92,11 @@ def _end(message: str, exit_code: int, as_json: bool) -> NoReturn:
     raise typer.Exit(exit_code) from None
 
 
-def _write_log() -> Path:
+def _write_log(error: Exception) -> Path:
     """The traceback in a file of its own; in the temporary directory when the log directory cannot be written."""
     from platformdirs import user_log_path
 
-    text = f"secondsight {' '.join(map(ascii, sys.argv[1:]))}\n{traceback.format_exc()}"
+    text = f"secondsight {' '.join(map(ascii, sys.argv[1:]))}\n{''.join(traceback.format_exception(error))}"
     for directory in (user_log_path("secondsight", appauthor=False), Path(tempfile.gettempdir())):
         try:
             directory.mkdir(parents=True, exist_ok=True)

@@ -21,8 +21,19 @@ def run(library: Path, host: str, port: int, *, open_browser: bool) -> None:
     from ui.app.routes import routes
 
     os.environ["SECONDSIGHT_LIBRARY"] = str(library.absolute())
-    app = st.App(str(Path(__file__).with_name("main.py")), routes=routes())
+    app = st.App(str(Path(__file__).with_name("main.py")), routes=routes(), on_script_error=_on_defect)
     app.run(config=_options(host, port, open_browser))
+
+
+def _on_defect(error: Exception) -> bool:
+    """One line and a log, in place of Streamlit's box with its links to other sites."""
+    import streamlit as st
+
+    from ui.app.shown import markdown
+    from ui.console import defect
+
+    st.error(markdown(defect(error), 1000), icon=":material/error:")
+    return True
 
 
 def _options(host: str, port: int, open_browser: bool) -> dict[str, object]:

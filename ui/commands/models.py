@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data.errors import UnknownProfile
 from ui.console import err, out, print_json
 from ui.text import plain, size_text
 
@@ -103,13 +104,18 @@ def add(file: Path, library: Path | None, as_json: bool) -> None:
 def pull_weights(profile: str, settings: Settings, console: Console) -> dict[str, Path]:
     """Every artifact of a profile in the cache, fetched with a bar when it is not there; name -> path.
 
-    An unknown profile has none here: loading it says what is wrong.
+    Raises:
+        UnknownProfile: no such profile.
+        WeightsUnavailable: they cannot be had.
     """
     from models import artifacts, registry
 
     cache_dir = settings.cache / "models"
     base_name = profile.partition(":")[0]
-    needed = [name for known in registry.profiles(settings) if known.name == base_name for name in known.artifacts]
+    known = {info.name: info.artifacts for info in registry.profiles(settings)}
+    if base_name not in known:
+        raise UnknownProfile(f"No profile {base_name!r}.", remedy=f"There are: {', '.join(sorted(known))}.")
+    needed = known[base_name]
     missing = [name for name in needed if not artifacts.installed(name, cache_dir)]
     if missing:
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn

@@ -1,0 +1,270 @@
+"""The commands as people and scripts meet them: answers, shapes of the JSON, exit codes, one line per error."""
+
+from __future__ import annotations
+
+import json
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from tests.conftest import write_video
+from tests.ui.conftest import COMMAND, Shelf
+from ui.cli import app
+
+
+def ask(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def ask_json(*arguments: object) -> dict[str, object]:
+    said = ask(*arguments, "--json")
+    assert said.exit_code == 0, said.output
+    return json.loads(said.stdout)
+
+
+def test_help_is_instant() -> None:
+    """Beside the floor in the same run: a Python that only imports typer."""
+
+    def seconds(*arguments: str) -> float:
+        started = time.perf_counter()
+        subprocess.run([*arguments], capture_output=True, check=True)
+        return time.perf_counter() - started
+
+    floor = [sys.executable, "-c", "import typer"]
+    rounds = [(seconds(*COMMAND, "--help"), seconds(*floor)) for _ in range(5)]
+    assert statistics.median(ours for ours, _ in rounds) < 2.5 * statistics.median(bare for _, bare in rounds)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = ("numpy", "av", "PIL", "lancedb", "pyarrow", "onnxruntime", "streamlit", "pydantic", "rich")
+    code = f"import sys, ui.cli; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_index_reports(shelf: Shelf) -> None:
+    assert shelf.said.returncode == 3, shelf.said.stderr
+    report = shelf.report
+    assert set(report) == {"indexed", "unchanged", "moved", "removed", "failed", "ignored", "seconds"}
+    assert (report["indexed"], report["unchanged"], report["ignored"]) == (4, 0, {".txt": 1})
+    (failure,) = report["failed"]
+    assert failure["path"] == str(shelf.media / "fake.mp4") and failure["reason"]
+    assert shelf.said.stderr == ""
+
+
+def test_a_second_run_does_nothing_and_says_so(shelf: Shelf) -> None:
+    said = ask("index", shelf.media / "red.png", shelf.media / "film.mp4", "--library", shelf.library)
+    assert said.exit_code == 0
+    assert said.stdout.startswith("Nothing to do: 0 files indexed, 2 unchanged")
+
+
+def test_failures_stand_at_the_end_with_reasons(shelf: Shelf) -> None:
+    said = ask("index", shelf.media, "--library", shelf.library)
+    assert said.exit_code == 3
+    assert said.stdout.rstrip().splitlines()[-2] == "Failed (1):"
+    assert "fake.mp4" in said.stdout.rstrip().splitlines()[-1]
+
+
+def test_search_json(shelf: Shelf) -> None:
+    answer = ask_json("search", "a", "plain", "red", "picture", "-k", 5, "--library", shelf.library)
+    assert set(answer) == {"query", "no_match", "timing_ms", "results"}
+    assert answer["query"] == "a plain red picture" and isinstance(answer["no_match"], bool)
+    assert [result["rank"] for result in answer["results"]] == [1, 2, 3, 4, 5]
+    for result in answer["results"]:
+        assert set(result) == {"rank", "path", "kind", "start_s", "peak_s", "end_s", "score", "evidence"}
+        assert Path(result["path"]).is_absolute() and Path(result["path"]).exists()
+        assert result["evidence"][0]["channel"]
+        if result["kind"] == "image":
+            assert result["start_s"] is result["peak_s"] is result["end_s"] is None
+        else:
+            assert 0 <= result["start_s"] <= result["peak_s"] < result["end_s"]
+
+
+def test_similar_lands_in_the_right_stretch(shelf: Shelf, tmp_path: Path) -> None:
+    film = shelf.media / "film.mp4"
+    answer = ask_json("similar", shelf.media / "red.png", "--kind", "video", "--library", shelf.library)
+    assert answer["results"][0]["path"] == str(film)
+    assert 0 <= answer["results"][0]["peak_s"] < 2  # red is there from 0 to 2 s
+    answer = ask_json("search", "--image", f"{film}@0:07", "--kind", "image", "--library", shelf.library)
+    assert "odd" in answer["results"][0]["path"]  # the yellow picture, asked by the film's yellow second
+    answer = ask_json("similar", f"{film}@1.0", "--box", "0,0,40,40", "--kind", "image", "--library", shelf.library)
+    assert answer["results"][0]["path"] == str(shelf.media / "red.png")
+
+
+def test_search_table(shelf: Shelf) -> None:
+    said = ask("search", "--image", shelf.media / "red.png", "--kind", "video", "-k", 1, "--library", shelf.library)
+    assert said.exit_code == 0
+    assert "film.mp4" in said.stdout and "00:00.0–00:0" in said.stdout
+
+
+def test_no_match_is_said_and_the_nearest_listed(shelf: Shelf) -> None:
+    words = "quarterly tax forms signed by two lawyers"
+    answer = ask_json("search", words, "--library", shelf.library)
+    assert answer["no_match"] is True and answer["results"]
+    said = ask("search", words, "--library", shelf.library)
+    assert said.exit_code == 0
+    assert said.stdout.startswith("Nothing in this library seems to match") and "film.mp4" in said.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["search", "x", "--kind", "sound"], 2, "'sound'"),
+        (["search"], 2, "Nothing to search for"),
+        (["search", "x", "-k", "0"], 2, "'-k'"),
+        (["search", "--image", "/nowhere/a.jpg"], 1, "/nowhere/a.jpg"),
+        (["similar", "a.mp4@soon"], 2, "'soon'"),
+        (["similar", "a.mp4", "--box", "1,2,3"], 2, "'1,2,3'"),
+        (["index"], 2, "PATH"),
+        (["no-such-command"], 2, "no-such-command"),
+        (["models", "add", "/nowhere/file.whl"], 2, "/nowhere/file.whl"),
+        (["models", "pull", "nonsense"], 1, "nonsense"),
+        (["remove", "/nowhere/at/all.png"], 1, "None of these"),
+    ],
+)
+def test_errors_are_one_line(
+    shelf: Shelf, arguments: list[str], code: int, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECONDSIGHT_LIBRARY", str(shelf.library))
+    said = ask(*arguments)
+    assert said.exit_code == code, said.output
+    assert says in said.stderr and said.stdout == ""
+    assert "Traceback" not in said.stderr
+    assert [line.startswith("Error: ") for line in said.stderr.strip().splitlines()][-1] or arguments[0] == "remove"
+
+
+def test_no_library(tmp_path: Path) -> None:
+    said = ask("search", "x", "--library", tmp_path / "none", "--json")
+    assert said.exit_code == 1 and said.stdout == ""
+    assert "index" in json.loads(said.stderr)["error"]
+
+
+def test_a_defect_leaves_one_line_and_a_log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shelf: Shelf) -> None:
+    import platformdirs
+
+    import ui.commands.library as commands
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("first line\nsecond line")
+
+    monkeypatch.setattr(commands, "open_library", broken)
+    monkeypatch.setattr(platformdirs, "user_log_path", lambda *_, **__: tmp_path / "log")
+    said = ask("info", "--library", shelf.library)
+    assert said.exit_code == 70
+    (line,) = said.stderr.strip().splitlines()
+    (log,) = (tmp_path / "log").iterdir()
+    assert line.startswith("Error: Unexpected RuntimeError: first line.") and str(log) in line
+    assert "Traceback" in log.read_text() and "second line" in log.read_text()
+
+
+def test_names_cannot_act_on_the_terminal(shelf: Shelf) -> None:
+    said = ask("list", "--library", shelf.library)
+    assert "\x1b" not in said.stdout and "\u202e" not in said.stdout
+    assert "odd [bold]name[red]" in said.stdout  # not taken for markup either
+
+
+def test_info_list_and_models(shelf: Shelf) -> None:
+    info = ask_json("info", "--library", shelf.library)
+    assert info["media"] == {"image": 2, "gif": 1, "video": 1} and info["failed"] == 1
+    assert info["duration_s"] == pytest.approx(9.5, abs=0.2)
+    listed = ask_json("list", "--library", shelf.library)["files"]
+    assert len(listed) == 5
+    (failed,) = ask_json("list", "--failed", "--library", shelf.library)["files"]
+    assert failed["path"].endswith("fake.mp4") and failed["reason"]
+    models = ask_json("models", "list")
+    assert any(profile["name"] == "lite" and profile["default"] for profile in models["profiles"])
+    assert all(weights["licence"] and len(weights["sha256"]) == 64 for weights in models["weights"])
+
+
+def test_doctor(shelf: Shelf, tmp_path: Path) -> None:
+    report = ask_json("doctor", "--library", shelf.library)
+    states = {check["name"]: check["state"] for check in report["checks"]}
+    assert report["ok"] and states["python"] == states["decoders"] == "ok"
+    damaged = tmp_path / "library"
+    damaged.mkdir()
+    (damaged / "library.json").write_text("{")
+    said = ask("doctor", "--library", damaged)
+    assert said.exit_code == 1 and "fail" in said.stdout
+
+
+def test_doctor_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib import metadata
+
+    from ui.commands import doctor
+
+    wanted = ["numpy>=1", "left-pad>=1; extra == 'speech'", "numpy>=999; extra == 'heic'"]
+    monkeypatch.setattr(metadata, "requires", lambda _: wanted)
+    checks = {check.name: check for check in doctor._packages()}
+    assert checks["packages"].state == "ok"
+    assert checks["extra speech"].state == checks["extra heic"].state == "missing"
+    assert "secondsight[speech]" in checks["extra speech"].remedy
+
+
+def test_remove(tmp_path: Path) -> None:
+    library, media = tmp_path / "library", tmp_path / "media"
+    media.mkdir()
+    film = write_video(media / "one.mp4", ["red", "blue"], seconds_each=0.5)
+    assert ask_json("index", media, "--library", library)["indexed"] == 1
+    assert ask_json("remove", media, "--library", library) == {"removed": 1}
+    assert film.exists() and ask_json("list", "--library", library) == {"files": []}
+
+
+def test_open_starts_a_player_at_the_second(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = tmp_path / "told"
+    player = tmp_path / "mpv"
+    player.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > "{told}.part"; mv "{told}.part" "{told}"\n')
+    player.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    said = ask("similar", shelf.media / "red.png", "--kind", "video", "-k", 1, "--open", "--library", shelf.library)
+    assert "Opened" in said.stderr
+    for _ in range(100):
+        if told.exists():
+            break
+        time.sleep(0.05)
+    start, dashes, name = told.read_text().splitlines()
+    assert 0 <= float(start.removeprefix("--start=")) < 2 and dashes == "--" and name == str(shelf.media / "film.mp4")
+
+
+def test_players_without_any(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from ui import players
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "install mpv" in players.open_at(tmp_path / "-rf.mp4", 62.5) and players.command(tmp_path, 1.0) == (
+        [],
+        False,
+    )
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_keeps_what_is_finished(tmp_path: Path, presses: int) -> None:
+    library, media = tmp_path / "library", tmp_path / "media"
+    media.mkdir()
+    for name in "abcd":  # different lengths: different contents
+        write_video(media / f"{name}.mp4", ["red", "green", "blue", "white"], seconds_each=8 + ord(name) % 5)
+    process = subprocess.Popen(
+        [*COMMAND, "index", str(media), "--library", str(library)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    for _ in range(600):  # the run has begun once the library is there
+        if (library / "library.json").exists():
+            break
+        time.sleep(0.1)
+    time.sleep(0.5)
+    for _ in range(presses):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said and "Stopping after the batch in hand" in said
+    if presses == 1:
+        assert "what was finished is kept; run the same command again to take up" in said
+    again = ask_json("index", media, "--library", library)
+    assert again["indexed"] + again["unchanged"] == 4 and again["failed"] == []
+    assert ask_json("info", "--library", library)["media"] == {"video": 4}

@@ -1,0 +1,191 @@
+"""The pages without a browser: what stands on them in each state, and the media routes beside them."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+from streamlit.testing.v1 import AppTest
+
+from data.store.lance import open_reader
+from data.types import MediaItem
+from tests.conftest import COLOURS
+from tests.ui.conftest import BIG_BYTES, Shelf
+from ui.app import clips, routes
+from ui.app.shown import Spot, card, player
+
+MAIN = str(Path(routes.__file__).with_name("main.py"))
+
+
+@pytest.fixture
+def items(page_library: Shelf) -> dict[str, MediaItem]:
+    store = open_reader(page_library.library)
+    try:
+        return {item.path.suffix: item for item in store.media() if "odd" not in item.path.name}
+    finally:
+        store.close()
+
+
+@pytest.fixture
+def client(page_library: Shelf) -> TestClient:
+    return TestClient(Starlette(routes=routes.routes()), base_url="http://127.0.0.1:8501")
+
+
+def colour_of(rgb: np.ndarray) -> str:
+    mean = rgb.reshape(-1, 3).mean(axis=0)
+    return min(COLOURS, key=lambda name: np.abs(mean - COLOURS[name]).sum())
+
+
+def jpeg_colour(content: bytes) -> str:
+    from PIL import Image
+
+    return colour_of(np.asarray(Image.open(io.BytesIO(content)).convert("RGB")))
+
+
+def run_page() -> AppTest:
+    page = AppTest.from_file(MAIN, default_timeout=60).run()
+    assert not page.exception
+    return page
+
+
+def texts(page: AppTest) -> str:
+    kinds = (page.subheader, page.markdown, page.caption, page.code, page.info, page.error)
+    return "\n".join(str(element.value) for kind in kinds for element in kind)
+
+
+def test_an_empty_library_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SECONDSIGHT_LIBRARY", str(tmp_path / "none"))
+    said = texts(run_page())
+    assert "This library is empty" in said and f"secondsight index PATH --library '{tmp_path / 'none'}'" in said
+
+
+def test_without_a_question_the_library_is_shown(page_library: Shelf) -> None:
+    page = run_page()
+    assert len(page.session_state.spots) == 4 and "In this library" in texts(page)
+    page.button_group(key="kinds").set_value(["gif"]).run()
+    assert [spot.item.path.name for spot in page.session_state.spots] == ["blink.gif"]
+
+
+def test_words_are_answered_and_no_match_is_said(page_library: Shelf) -> None:
+    page = run_page()
+    page.text_input(key="q").set_value("quarterly tax forms signed by two lawyers").run()
+    assert not page.exception
+    assert "Nothing in this library seems to match" in page.info[0].value
+    assert page.session_state.spots and "results in" in texts(page)
+
+
+def test_a_picture_is_asked_by_upload(page_library: Shelf) -> None:
+    page = run_page()
+    upload = ("red.png", (page_library.media / "red.png").read_bytes(), "image/png")
+    page.file_uploader(key="upload").set_value(upload).run()
+    page.button_group(key="kinds").set_value(["video"]).run()
+    assert not page.exception and "Looks like **red\\.png**" in texts(page)
+    best = page.session_state.spots[0]
+    assert best.item.path.name == "film.mp4" and 0 <= best.peak_s < 2
+
+
+def test_an_upload_that_is_no_picture_is_one_line(page_library: Shelf) -> None:
+    page = run_page()
+    page.file_uploader(key="upload").set_value(("red.png", b"not a picture", "image/png")).run()
+    assert not page.exception and len(page.error) == 1
+
+
+def test_an_open_moment_and_its_close(page_library: Shelf, items: dict[str, MediaItem]) -> None:
+    page = run_page()
+    page.session_state.open = Spot(items[".mp4"], 2.0, 3.0, 4.0, 0.8, ("because",))
+    page.run()
+    assert not page.exception and page.metric[0].value == "80%"
+    assert "**00:03.0** in 00:02.0–00:04.0" in texts(page) and "because" in texts(page)
+    page.button(key="close").click().run()
+    assert page.session_state.open is None
+
+
+def test_the_library_page(page_library: Shelf) -> None:
+    page = run_page().switch_page("pages/library.py").run()
+    assert not page.exception
+    facts = {metric.label: metric.value for metric in page.metric}
+    assert (facts["Videos"], facts["GIFs"], facts["Images"]) == ("1", "1", "2")
+    assert "fake.mp4" in page.dataframe[0].value["Reason"][0] and len(page.dataframe[1].value) == 4
+
+
+def test_ranges_of_a_file_over_200_mb(client: TestClient, items: dict[str, MediaItem]) -> None:
+    film = items[".mp4"]
+    url, content = routes.play_url(film), film.path.open("rb")
+    content.seek(-1000, io.SEEK_END)
+    part = client.get(url, headers={"Range": f"bytes={BIG_BYTES - 1000}-"})
+    assert part.status_code == 206 and part.content == content.read()
+    assert part.headers["content-range"] == f"bytes {BIG_BYTES - 1000}-{BIG_BYTES - 1}/{BIG_BYTES}"
+    assert part.headers["content-type"] == "video/mp4" and part.headers["x-content-type-options"] == "nosniff"
+    assert "sandbox" in part.headers["content-security-policy"]
+    content.close()
+
+
+@pytest.mark.parametrize("name", ["0" * 40, "..%2f..%2fetc%2fpasswd", "%00", "red.png"])
+def test_only_what_the_library_holds_is_served(client: TestClient, name: str) -> None:
+    for route in ("play", "still", "clip"):
+        assert client.get(f"/{route}/{name}").status_code == 404
+
+
+def test_bad_requests(client: TestClient, items: dict[str, MediaItem]) -> None:
+    film, picture = items[".mp4"], items[".png"]
+    for url in (
+        f"/still/{film.media_id}?t=999",
+        f"/still/{film.media_id}?t=nan",
+        f"/still/{film.media_id}?side=5000",
+        f"/clip/{film.media_id}",
+        f"/clip/{picture.media_id}?t=0",
+        f"/play/{picture.media_id}",
+    ):
+        assert client.get(url).status_code == 400, url
+    assert client.post(f"/play/{film.media_id}").status_code == 405
+
+
+def test_other_host_names_are_refused(
+    client: TestClient, items: dict[str, MediaItem], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from streamlit import config
+
+    real = config.get_option
+    monkeypatch.setattr(
+        config, "get_option", lambda name: ["127.0.0.1"] if name == "server.allowedHosts" else real(name)
+    )
+    url = routes.still_url(items[".png"], None)
+    assert client.get(url).status_code == 200
+    assert client.get(url, headers={"Host": "rebound.example"}).status_code == 403
+
+
+def test_stills_show_the_asked_second(client: TestClient, items: dict[str, MediaItem]) -> None:
+    for at_s, colour in ((0.0, "red"), (1.95, "red"), (2.0, "green"), (5.0, "blue"), (7.9, "yellow")):
+        assert jpeg_colour(client.get(routes.still_url(items[".mp4"], at_s)).content) == colour
+    assert jpeg_colour(client.get(routes.still_url(items[".gif"], 0.6)).content) == "yellow"
+    assert jpeg_colour(client.get(routes.still_url(items[".png"], None)).content) == "red"
+
+
+def test_clips_keep_the_time_of_the_original(
+    client: TestClient, items: dict[str, MediaItem], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import av
+
+    monkeypatch.setattr(clips, "CLIP_S", 4.0)
+    film = items[".mp4"]
+    start_s = clips.clip_start_s(film, 5.0)
+    assert start_s == pytest.approx(3.0)
+    content = client.get(f"{routes.clip_url(film)}?t=5.0").content
+    with av.open(io.BytesIO(content)) as clip:
+        shown = [(frame.time + start_s, colour_of(frame.to_ndarray(format="rgb24"))) for frame in clip.decode(video=0)]
+    assert len(shown) == 40 and shown[0][0] == pytest.approx(3.0, abs=0.001)
+    for time_s, colour in shown:
+        assert colour == ["red", "green", "blue", "yellow"][int(time_s / 2 + 1e-6)], time_s
+
+
+def test_the_player_is_told_of_the_other_results(items: dict[str, MediaItem]) -> None:
+    film = items[".mp4"]
+    spots = [Spot(film, 0.0, 1.0, 2.0, 0.9), Spot(items[".png"], None, None, None, 0.8), Spot(film, 4.0, 5.0, 6.0, 0.7)]
+    assert player(spots[0], spots, 1)["marks"] == [{"rank": 3, "start_s": 4.0, "end_s": 6.0}]
+    shown = card(spots[2], is_open=True)
+    assert shown["second"] == "00:05.0" and shown["share"] == pytest.approx([0.5, 0.25], abs=0.01)
+    assert card(spots[1], is_open=False)["second"] == ""
