@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data.store import reader as reader_module
+from data.store import resident
 from data.store.base import Filter
 from data.store.lance import create_or_open, open_reader
 from tests.store.made import MODELS, file_row, medium, unit
@@ -32,13 +33,15 @@ operations = st.lists(
 )
 
 
-@pytest.mark.parametrize("resident", [True, False])
+@pytest.mark.parametrize("how", ["memory", "whole scans", "disk"])
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(operations=operations, seed=st.integers(0, 99))
-def test_same_as_the_reference(resident, operations, seed):
+def test_same_as_the_reference(how, operations, seed):
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        if not resident:
+        if how == "disk":
             patch.setattr(reader_module, "MOST_RESIDENT_BYTES", 0)
+        if how == "whole scans":
+            patch.setattr(resident, "MOST_EDITIONS_BY_NAME", 0)
         library, reference = Path(folder) / "library", ReferenceStore()
         store = create_or_open(library, MODELS, profile="lite")
         live = open_reader(library, MODELS)
