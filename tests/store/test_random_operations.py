@@ -24,11 +24,12 @@ media = st.builds(
 )  # fmt: skip
 operations = st.lists(
     st.one_of(
-        st.tuples(st.just("add"), st.lists(media, max_size=3)),
+        st.tuples(st.just("add"), st.lists(media, min_size=1, max_size=3)),
         st.tuples(st.just("record"), st.lists(st.tuples(paths, ids, st.booleans()), max_size=3)),
         st.tuples(st.just("forget"), st.lists(paths, max_size=3)),
         st.tuples(st.just("reopen"), st.none()),
     ),
+    min_size=4,
     max_size=8,
 )
 
@@ -69,6 +70,20 @@ def test_same_as_the_reference(how, operations, seed):
             same(live, reference, seed)
         store.close()
         same(live, reference, seed)
+
+
+@pytest.mark.parametrize("by_name", [0, 2000])
+def test_a_live_reader_keeps_up(library, monkeypatch, by_name):
+    monkeypatch.setattr(resident, "MOST_EDITIONS_BY_NAME", by_name)
+    reference = ReferenceStore()
+    with create_or_open(library, MODELS, profile="lite") as store:
+        live = open_reader(library)
+        for i in range(4):
+            for each in (store, reference):
+                each.add([medium(f"m{i}", f"/{i}", seed=i), medium("again", "/again", seed=10 + i, frames=2 + i)])
+            same(live, reference, seed=i)
+        assert store.forget_paths(["/1"]) == reference.forget_paths(["/1"]) == 1
+        same(live, reference, seed=9)
 
 
 def same(store, reference, seed):
