@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -87,3 +91,24 @@ def media(tmp_path: Path) -> Path:
     write_gif(folder / "blink.gif", ["green", "yellow", "white"])
     write_video(folder / "film.mp4", ["red", "green", "blue", "yellow"], seconds_each=2)
     return folder
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new user's home: what commands run with `environment(home)` keep lies below it."""
+    return tmp_path_factory.mktemp("home")
+
+
+def environment(home: Path) -> dict[str, str]:
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": programs, "XDG_DATA_HOME": str(home / "data"), "XDG_STATE_HOME": str(home / "state")}
+
+
+@pytest.fixture(scope="session")
+def demo_library(home: Path) -> Path:
+    """The samples, indexed by the real models through the command a new user runs. Shared: it takes a minute."""
+    done = subprocess.run(
+        ["secondsight", "demo", "--no-ui", "--json"], env=environment(home), capture_output=True, text=True, timeout=290
+    )
+    assert done.returncode == 0, done.stderr
+    return Path(json.loads(done.stdout.splitlines()[-1])["library"])
