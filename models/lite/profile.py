@@ -20,6 +20,7 @@ PROFILE = Profile(
     artifacts=("clip-vit-b16-int8",),
     licences=(
         "pictures: MIT (OpenAI, CLIP ViT-B/16)",
+        "words: MIT (Microsoft, multilingual-e5-small), tuned here, see docs/models/lite.md",
         "words: Apache-2.0 (Google, Universal Sentence Encoder Multilingual v3)",
     ),
 )

@@ -1,0 +1,83 @@
+"""The open vocabulary: words and short phrases in English, Chinese words tied to them by a dictionary."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import re
+from pathlib import Path
+
+# WordNet's lexicographer files (lexnames(5WN)) of things that can be seen; from the others only common words are taken.
+_SEEN = {"05", "06", "08", "11", "13", "17", "19", "25"}  # animal artifact body event food object phenomenon shape
+_ALSO = {"04", "15", "18", "20", "27", "14", "12", "26", "28"}  # act location person plant substance group ...
+_COLOURS = ["red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "grey", "golden"]
+_THINGS = ["car", "sofa", "chair", "dress", "shirt", "shoes", "bag", "flower", "bird", "cat", "dog", "horse", "bicycle", "house", "door", "table", "lamp", "cup", "bottle", "hat", "coat", "boat", "truck", "bus", "train", "umbrella", "apple", "rose", "butterfly", "ball", "carpet", "curtain", "wall", "guitar", "sky", "leaf"]
+_WHO = ["a man", "a woman", "a child", "a boy", "a girl", "two people", "a group of people", "a dog", "an old man", "a couple"]
+_DOING = ["running", "jumping", "swimming", "sleeping", "eating", "cooking", "dancing", "reading a book", "riding a bicycle", "riding a horse", "playing football", "playing the guitar", "playing tennis", "playing in the snow", "climbing a rock", "walking on the beach", "crossing the street", "driving a car", "talking on the phone", "holding an umbrella", "taking a photograph", "laughing", "crying", "sitting on a bench", "skiing", "surfing", "skateboarding", "fishing", "painting", "swinging", "drinking coffee", "kissing", "catching a ball"]
+_PLACES = ["at night", "at sunset", "in the snow", "in the rain", "in fog", "on a sunny day", "seen from above", "in the forest", "by the sea", "in the city", "in the mountains", "in a kitchen", "in an office", "on a table", "on the grass", "in the desert", "under water"]
+
+
+def english(wordnet: Path) -> list[str]:
+    """Noun lemmas that name visible things, most common first within a file, then composed phrases."""
+    folder = next(wordnet.rglob("data.noun")).parent
+    counts = _counts(folder)
+    words: dict[str, None] = {}
+    for line in (folder / "data.noun").read_text("latin-1").splitlines():
+        if line.startswith("  "):
+            continue
+        fields = line.split()
+        lemmas = [fields[4 + 2 * i] for i in range(int(fields[3], 16))]
+        for lemma in lemmas:
+            common = counts.get(lemma.lower(), 0) > 0
+            plain = lemma.islower() and lemma.count("_") <= 2 and not any(c.isdigit() for c in lemma)
+            if plain and (fields[1] in _SEEN or (fields[1] in _ALSO and common) or counts.get(lemma, 0) > 3):
+                words[lemma.replace("_", " ")] = None
+    composed = [f"{c} {t}" for c, t in itertools.product(_COLOURS, _THINGS)]
+    composed += [f"{who} {doing}" for who, doing in itertools.product(_WHO, _DOING)]
+    composed += [f"{thing} {place}" for thing, place in itertools.product((*_THINGS, "people", "street"), _PLACES)]
+    return [*words, *composed]
+
+
+def hypernyms(wordnet: Path) -> dict[str, str]:
+    """Lemma -> first lemma of its first sense's hypernym."""
+    folder = next(wordnet.rglob("data.noun")).parent
+    first, parent = {}, {}
+    for line in (folder / "data.noun").read_text("latin-1").splitlines():
+        if not line.startswith("  "):
+            fields = line.split()
+            first[fields[0]] = fields[4].replace("_", " ").lower()
+            if match := re.search(r"@ (\d{8}) n", line):
+                parent[fields[0]] = match[1]
+    found = {}
+    for line in (folder / "index.noun").read_text("latin-1").splitlines():
+        if not line.startswith("  "):
+            fields = line.split()
+            sense = next(field for field in fields[4:] if len(field) == 8 and field.isdigit())
+            if sense in parent:
+                found[fields[0].replace("_", " ")] = first[parent[sense]]
+    return found
+
+
+def _counts(folder: Path) -> dict[str, int]:
+    """Lemma -> number of its noun senses that a text corpus was tagged with."""
+    found = {}
+    for line in (folder / "index.noun").read_text("latin-1").splitlines():
+        if not line.startswith("  "):
+            fields = line.split()
+            found[fields[0]] = int(fields[5 + int(fields[3])])
+    return found
+
+
+def chinese(cedict: Path) -> list[tuple[str, str]]:
+    """(simplified Chinese word, short English gloss) pairs of the dictionary, names left out."""
+    pairs = []
+    for line in gzip.decompress(next(cedict.rglob("cedict*.txt.gz")).read_bytes()).decode("utf-8").splitlines():
+        match = re.match(r"\S+ (\S+) \[([^\]]*)\] /(.*)/", line)
+        if not match or not match[2][:1].islower():
+            continue
+        for gloss in match[3].split("/")[:2]:
+            gloss = re.sub(r"\([^)]*\)", "", gloss).strip().lower()
+            about_the_word = re.search(r"variant|surname|classifier|particle|old |abbr|see also|used in", gloss)
+            if re.fullmatch(r"[a-z][a-z' -]{2,28}", gloss) and gloss.count(" ") <= 3 and not about_the_word:
+                pairs.append((match[1], re.sub(r"^(a|an|the) ", "", gloss)))
+    return pairs
