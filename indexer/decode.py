@@ -56,11 +56,11 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """media_id: content that stays searchable although the path cannot be read just now; "" when there is none."""
+    """unreadable: the bytes could not be had just now, so what is known of the path stays; otherwise they are no good."""
 
     candidate: Candidate
-    media_id: str
     reason: str
+    unreadable: bool = False
 
 
 Event = Picture | Ended | Known | Failed
@@ -122,7 +122,7 @@ def _events(
         try:
             media_id = content_hash(candidate.path)
         except OSError as error:
-            yield Failed(candidate, known_id, f"cannot be read: {error.strerror or error}")
+            yield Failed(candidate, f"cannot be read: {error.strerror or error}", unreadable=True)
             continue
         text = candidate.row.path
         if media_id in paths_of:
@@ -157,19 +157,19 @@ def _decoded(
                     pictures += 1
                     yield Picture(job, frame)
             if pictures == 0:
-                yield Failed(candidate, "", "no picture could be decoded; the file may be damaged")
+                yield Failed(candidate, "no picture could be decoded; the file may be damaged")
                 return True
             stat = os.stat(candidate.path)
             if (stat.st_size, stat.st_mtime_ns) != (candidate.row.size_bytes, candidate.row.mtime_ns):
-                yield Failed(candidate, "", "it changed while it was read; run the same command again")
+                yield Failed(candidate, "it changed while it was read; run the same command again")
                 return True
             job.duration_s, job.warnings = end_s, source.warnings
         yield Ended(job)
         return False
     except (MediaError, MissingExtra) as error:
-        yield Failed(candidate, "", str(error))
+        yield Failed(candidate, str(error))
     except OSError as error:
-        yield Failed(candidate, "", f"cannot be read: {error.strerror or error}")
+        yield Failed(candidate, f"cannot be read: {error.strerror or error}", unreadable=True)
     return True
 
 

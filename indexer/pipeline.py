@@ -109,9 +109,9 @@ def index(
                         run.finished(job)
                     case Known(candidate, media_id, old_path):
                         run.known_content(candidate.row, media_id, old_path)
-                    case Failed(candidate, media_id, reason):
+                    case Failed(candidate, reason, unreadable):
                         embedder.drop(candidate.path)
-                        run.fail(candidate.row, media_id, reason)
+                        run.fail(candidate.row, reason, keep=unreadable)
                 if on_progress is not None:
                     run.tell(on_progress)
         embedder.flush()
@@ -217,9 +217,11 @@ class _Run:
             self.moved_from.add(old_path)
         self._count(row)
 
-    def fail(self, row: FileRow, media_id: str, reason: str) -> None:
+    def fail(self, row: FileRow, reason: str, *, keep: bool) -> None:
+        """keep: a content that was found under this path before stays found; the store drops it with a failed row."""
         self.failed.append(Failure(row.path, reason))
-        self._file_rows.append(replace(row, media_id=media_id, reason=reason))
+        if not (keep and row.path in self.known):
+            self._file_rows.append(replace(row, reason=reason))
         self._count(row)
 
     def write_media(self) -> None:

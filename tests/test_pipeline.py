@@ -141,6 +141,21 @@ def test_a_file_overwritten_by_rubbish_is_no_longer_found(run, ask, media: Path)
     assert "blue.jpg" not in names(ask("blue", k=50))
 
 
+def test_what_cannot_be_read_just_now_is_told_and_stays_found(run, ask, media: Path, monkeypatch) -> None:
+    run()
+    with monkeypatch.context() as patch:
+        os.utime(media / "blue.jpg")
+
+        def refuse(path: Path) -> str:
+            raise PermissionError(13, "Permission denied")
+
+        patch.setattr("indexer.decode.content_hash", refuse)
+        (failure,) = run().failed
+        assert "Permission denied" in failure.reason
+        assert ask("blue", kinds=["image"]).moments[0].media.path.name == "blue.jpg"
+    assert not run().failed and run().unchanged == 4
+
+
 def test_given_by_name_an_unknown_file_is_refused(run, media: Path) -> None:
     (media / "notes.txt").write_text("hello")
     (failure,) = run(media / "notes.txt").failed

@@ -58,7 +58,7 @@ def test_plain_install_gives_a_working_command(tmp_path: Path, home: Path, demo_
     programs = tmp_path / "env" / "bin"
     install = [programs / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(ROOT)]
     subprocess.run(install, check=True, timeout=290, cwd=tmp_path)
-    # The packed samples have the contents that the demo library knows already, so this is quick; and they are all there.
+    # The packed samples have the contents that the demo library knows already, so this is quick; all must be there.
     said = subprocess.run(
         [programs / "secondsight", "demo", "--no-ui", "--json"],
         capture_output=True,
