@@ -295,6 +295,18 @@ def write_licences(photos: list[str], products: list[tuple[str, str, str]]) -> N
     )
     body = "".join("| " + " | ".join(cell.replace("|", "/") for cell in row) + " |\n" for row in rows)
     (SAMPLES / "LICENSES.md").write_text(header + body, encoding="utf-8")
+    films = {film.source: film for film in src.FILMS}
+    asked = [
+        f"| {query.file} | {title} | {author} | {films[query.source].package} | {licence} | frame at {query.at_s:g} s |\n"
+        for query in src.IMAGE_QUERIES
+        for title, author, licence in (films[query.source].credit,)
+    ]
+    makers = {file: (name, maker) for file, name, maker in products}
+    for sku in src.QUERY_PRODUCTS:
+        name, maker = makers[f"products/{sku}_a.jpg"]
+        asked.append(f"| product_{sku[-4:]}.jpg | {name} | {maker} | {src.FURNITURE} | CC0-1.0 | {drawn} |\n")
+    table = "| file | title | author | source | licence | changes |\n|-|-|-|-|-|-|\n" + "".join(asked)
+    (QUERY_IMAGES.parent / "LICENSES.md").write_text("# Where images/ comes from\n\n" + table, encoding="utf-8")
 
 
 def main() -> None:
@@ -317,7 +329,7 @@ def main() -> None:
     products = make_products(originals["furniture"])
     write_licences(photos, products)
     for query in src.IMAGE_QUERIES:
-        frame = film_frame(originals[query.source], query.at_s or 0.0, 1280)
+        frame = film_frame(originals[query.source], query.at_s, 1280)
         w, h = frame.size
         left, top, right, bottom = query.crop
         frame = frame.crop((int(left * w), int(top * h), int(right * w), int(bottom * h)))

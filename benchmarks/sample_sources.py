@@ -37,7 +37,7 @@ FILMS = (
         OPENSHOT,
     ),
     Film(
-        "films/street_1.webm",
+        "films/clip_1.webm",
         "road",
         ((0, 29.5),),
         "scale=480:270,fps=30000/1001",
@@ -45,7 +45,7 @@ FILMS = (
         OPENSHOT,
     ),
     Film(
-        "films/street_2.mp4",
+        "films/clip_2.mp4",
         "race",
         ((0, 5),),
         "scale=640:-2",
@@ -53,7 +53,7 @@ FILMS = (
         OPENSHOT,
     ),
     Film(
-        "films/street_3.mp4",
+        "films/clip_3.mp4",
         "towers",
         ((0, 7.6),),
         "scale=480:270",
@@ -191,11 +191,11 @@ VIEWS = ((25, 15), (-40, 30), (75, 8), (160, 20))
 
 
 class ImageQuery(NamedTuple):
-    """A picture to ask with: a frame of the original film, or a library photo's original, cropped and made small."""
+    """A picture to ask with: a frame of the original film, cropped and made small."""
 
     file: str
     source: str
-    at_s: float | None
+    at_s: float
     crop: tuple[float, float, float, float]  # left, top, right, bottom as shares of the picture
     width: int
 
