@@ -296,11 +296,13 @@ def write_licences(photos: list[str], products: list[tuple[str, str, str]]) -> N
     body = "".join("| " + " | ".join(cell.replace("|", "/") for cell in row) + " |\n" for row in rows)
     (SAMPLES / "LICENSES.md").write_text(header + body, encoding="utf-8")
     films = {film.source: film for film in src.FILMS}
-    asked = [
-        f"| {query.file} | {title} | {author} | {films[query.source].package} | {licence} | frame at {query.at_s:g} s |\n"
-        for query in src.IMAGE_QUERIES
-        for title, author, licence in (films[query.source].credit,)
-    ]
+    asked = []
+    for query in src.IMAGE_QUERIES:
+        film = films[query.source]
+        title, author, licence = film.credit
+        asked.append(
+            f"| {query.file} | {title} | {author} | {film.package} | {licence} | frame at {query.at_s:g} s |\n"
+        )
     makers = {file: (name, maker) for file, name, maker in products}
     for sku in src.QUERY_PRODUCTS:
         name, maker = makers[f"products/{sku}_a.jpg"]
