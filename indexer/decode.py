@@ -56,7 +56,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """unreadable: the bytes could not be had just now, so what is known of the path stays; otherwise they are no good."""
+    """unreadable: the bytes could not be had just now, so what is known of the path stays; else they are no good."""
 
     candidate: Candidate
     reason: str

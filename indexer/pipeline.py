@@ -12,10 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from data.store.lance import create_or_open
-
 from data.settings import Settings
 from data.store.base import FileRow, MediaRows, Store
+from data.store.lance import create_or_open
 from indexer.decode import Ended, Failed, Job, Known, Picture, decode_ahead
 from indexer.discover import Failure, survey
 from indexer.embed import BatchEmbedder

@@ -31,8 +31,8 @@ def names(response) -> list[str]:
         ("一只猫", "IMG_0012"),
         ("a cup of coffee", "IMG_0003"),
         ("a wooden chair", "SS-1003"),
-        ("a city at night", "street_3"),
-        ("a man running", "street_2"),
+        ("a city at night", "clip_3"),
+        ("a man running", "clip_2"),
         ("一把吉他", "SS-1007"),
     ],
 )
