@@ -28,7 +28,7 @@ class Settings(BaseSettings):
     frame_rate: float = Field(default=2.0, gt=0, le=30, description="frames sampled per second of video")
     max_pixels: int = Field(default=200_000_000, ge=1_000_000, description="largest picture decoded, in pixels")
     batch_size: int = Field(default=16, ge=1, le=1024, description="pictures embedded at once")
-    localise: int = Field(default=3, ge=0, le=100, description="best moments whose second is looked at again, densely")
+    localise: int = Field(default=1, ge=0, le=100, description="best moments whose second is looked at again, densely")
     threads: int = Field(default=0, ge=0, description="model threads; 0: all cores")
 
     @classmethod

@@ -216,11 +216,9 @@ def _stretches(found: Sequence[retrieve.Candidate], fusion: fuse.Fusion, query: 
     """Moments of all candidates on one scale, best first."""
     out = []
     for candidate in found:
-        places = candidate.frames.segment_of_frame
-        similarities = np.stack([moments.smooth(curve, places) for curve in candidate.similarities])
-        for stretch in moments.stretches(fusion(similarities), most=query.k):
+        for stretch in moments.stretches(fusion(candidate.similarities), most=query.k):
             if not _is_the_query_itself(candidate, stretch, query):
-                out.append(_Found(candidate, stretch, similarities[:, stretch.peak]))
+                out.append(_Found(candidate, stretch, candidate.similarities[:, stretch.peak]))
     return sorted(out, key=lambda item: -item.stretch.height)
 
 
