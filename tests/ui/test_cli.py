@@ -244,8 +244,8 @@ def test_players_without_any(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 def test_ctrl_c_keeps_what_is_finished(tmp_path: Path, presses: int) -> None:
     library, media = tmp_path / "library", tmp_path / "media"
     media.mkdir()
-    for name in "abcd":  # different lengths: different contents
-        write_video(media / f"{name}.mp4", ["red", "green", "blue", "white"], seconds_each=8 + ord(name) % 5)
+    for name in "abc":  # different lengths: different contents
+        write_video(media / f"{name}.mp4", ["red", "green", "blue", "white"], seconds_each=3 + ord(name) % 3)
     process = subprocess.Popen(
         [*COMMAND, "index", str(media), "--library", str(library)],
         stderr=subprocess.PIPE,
@@ -265,6 +265,8 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path, presses: int) -> None:
     assert "Traceback" not in said and "Stopping after the batch in hand" in said
     if presses == 1:
         assert "what was finished is kept; run the same command again to take up" in said
-    again = ask_json("index", media, "--library", library)
-    assert again["indexed"] + again["unchanged"] == 4 and again["failed"] == []
-    assert ask_json("info", "--library", library)["media"] == {"video": 4}
+    assert ask_json("info", "--library", library)["media"].get("video", 0) < 3  # a library still, though not whole
+    if presses == 1:
+        again = ask_json("index", media, "--library", library)
+        assert again["indexed"] + again["unchanged"] == 3 and again["failed"] == []
+        assert ask_json("info", "--library", library)["media"] == {"video": 3}

@@ -189,3 +189,9 @@ def test_the_player_is_told_of_the_other_results(items: dict[str, MediaItem]) ->
     shown = card(spots[2], is_open=True)
     assert shown["second"] == "00:05.0" and shown["share"] == pytest.approx([0.5, 0.25], abs=0.01)
     assert card(spots[1], is_open=False)["second"] == ""
+
+
+def test_a_card_is_told_from_any_that_was_there_before(items: dict[str, MediaItem]) -> None:
+    film = items[".mp4"]
+    keys = {Spot.of_medium(film).key, Spot(film, 0.0, 0.0, 2.0, 0.9).key, Spot(film, 0.0, 1.0, 2.0, 0.9).key}
+    assert len(keys) == 3 and card(Spot.of_medium(film), is_open=False)["key"] in keys

@@ -45,6 +45,11 @@ class Spot:
         return cls(item, None, None, None) if length_s is None else cls(item, 0.0, 0.0, length_s)
 
     @property
+    def key(self) -> str:
+        """Tells it from any other result: what is clicked may be gone from the list by the time that we hear of it."""
+        return f"{self.item.media_id}@{self.peak_s}{'' if self.score is None else '!'}"
+
+    @property
     def thumbnail_s(self) -> float | None:
         """A tenth into a medium that is only browsed: the first frames of films are black."""
         if self.peak_s is None or self.score is not None:
@@ -63,6 +68,7 @@ def card(spot: Spot, *, is_open: bool) -> dict[str, Any]:
             share = [min(1.0, spot.start_s / duration_s), min(1.0, (spot.end_s - spot.start_s) / duration_s)]
     size = f"{item.info.width} × {item.info.height}"
     return {
+        "key": spot.key,
         "label": f"Open {name}" + (f" at {second}" if second and not browsed else ""),
         "name": name,
         "path": plain(item.path, 1000),

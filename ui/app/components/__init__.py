@@ -33,7 +33,7 @@ def cards(key: str, items: list[dict[str, Any]], on_action: Callable[[], None]) 
     """Results as a grid of thumbnails.
 
     Args:
-        on_action: called when session_state[key].action holds {"name": "open" | "similar", "index": i}.
+        on_action: called when session_state[key].action holds {"name": "open" | "similar", "key": of the item}.
     """
     _component("cards")(key=key, data={"items": items}, on_action_change=on_action)
 

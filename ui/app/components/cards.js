@@ -38,7 +38,7 @@ function preview(thumb, item) {
   thumb.addEventListener("pointerleave", stop);
 }
 
-function card(item, index, send) {
+function card(item, send) {
   const element = make("li", item.open ? "card open" : "card");
   const thumb = make("button", item.kind === "video" ? "thumb" : "thumb whole");
   thumb.type = "button";
@@ -59,7 +59,7 @@ function card(item, index, send) {
     position.append(mark);
     thumb.append(position);
   }
-  thumb.addEventListener("click", () => send("action", { name: "open", index }));
+  thumb.addEventListener("click", () => send("action", { name: "open", key: item.key }));
   if (item.kind === "video" && item.end_s !== null) preview(thumb, item);
 
   const name = make("div", "name", item.name);
@@ -81,7 +81,7 @@ function card(item, index, send) {
   const like = make("button", "like", "Similar");
   like.type = "button";
   like.setAttribute("aria-label", `Find what looks like ${item.name}`);
-  like.addEventListener("click", () => send("action", { name: "similar", index }));
+  like.addEventListener("click", () => send("action", { name: "similar", key: item.key }));
   reasons.append(why, like); // without a reason the link moves up a row
   element.append(facts);
   if (item.why) element.append(reasons);
@@ -95,7 +95,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
   const send = (...message) => senders.get(grid)(...message);
   const fresh = JSON.stringify(data.items.map(({ open, ...rest }) => rest));
   if (grid.dataset.shown !== fresh) {
-    grid.replaceChildren(...data.items.map((item, index) => card(item, index, send)));
+    grid.replaceChildren(...data.items.map((item) => card(item, send)));
     grid.dataset.shown = fresh;
   }
   data.items.forEach((item, index) => grid.children[index].classList.toggle("open", item.open));

@@ -51,9 +51,9 @@ def _like(spot: Spot, at_s: float | None, box: Box | None = None) -> None:
 
 def _on_card() -> None:
     action = state.cards.action
-    if not action or not 0 <= action["index"] < len(state.spots):
+    spot = next((spot for spot in state.spots if action and spot.key == action["key"]), None)
+    if spot is None:
         return
-    spot = state.spots[action["index"]]
     if action["name"] == "open":
         _open(spot)
     else:
