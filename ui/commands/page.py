@@ -12,7 +12,7 @@ from ui.console import EXIT_INTERRUPTED, err, out, print_json
 from ui.text import plain
 
 HOST = "127.0.0.1"
-_EXAMPLES = ("a rabbit under a tree", "a cat", "two people fighting in the snow")
+_EXAMPLES = ("a dragon", "a cat", "a panda")
 
 
 def serve(library: Path | None, port: int, open_browser: bool, as_json: bool) -> None:
