@@ -141,7 +141,7 @@ class SearchEngine:
         if ours != theirs:
             raise IndexMismatch(
                 f"The library {str(self.library)!r} was made with {_names(theirs)}, not with {_names(ours)}.",
-                remedy=f"Search it with --models {self.manifest.profile}, or index the files into another --library.",
+                remedy="Index the files again into another --library.",
             )
 
     def _moments(self, query: Query, parts: Sequence[retrieve.Part], chosen: Sequence[_Found]) -> list[Moment]:

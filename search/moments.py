@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from data.types import Segment
 
-# A moment reaches as far as the curve keeps this share of its peak's height over the average frame. Of .5 to .85, .7 gave
-# the best R1@0.5 on the samples' queries; averaging neighbouring frames first, or a floor of each film's own, gave less.
+# A moment reaches as far as the curve keeps this share of its peak's height over the average frame. Of .5 to .85, .7
+# did best over the samples' queries (R1@0.3); averaging neighbouring frames first, or a floor of each film's own, did
+# worse.
 VALLEY = 0.7
 
 

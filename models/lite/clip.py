@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from data.errors import WeightsUnavailable
 from data.types import Pixels, Vectors
@@ -16,22 +17,25 @@ DIM = 512
 
 
 class ClipImageTower:
-    """The tower's own vectors, before this project's centring. Threads inside; calls may come from several threads.
+    """The tower's own vectors, before this project's centring. Calls may come from several threads.
+
+    Each picture is a run of its own, several at once on one thread each. The int8 file scales its activations by the
+    whole batch, so in a batch a picture's vector depends on its neighbours: cosine .96 to .98 with itself, as far apart
+    as two seconds of film. Alone it is exact every time, and on two cores a fifth faster than batches of 16.
 
     Args:
         path: the int8 ONNX file (`clip-vit-b16-int8`).
-        threads: of the session; 0 means all cores.
-        batch_size: pictures in one run of the session.
+        threads: pictures worked on at once; 0 means one a core.
 
     Raises:
         WeightsUnavailable: the file cannot be loaded.
     """
 
-    def __init__(self, path: Path, threads: int = 0, batch_size: int = 16) -> None:
+    def __init__(self, path: Path, threads: int = 0) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = 1
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -40,20 +44,16 @@ class ClipImageTower:
                 f"{path.name!r} cannot be loaded ({str(error).splitlines()[0][:120]}).",
                 remedy="Delete it and run 'secondsight models pull'.",
             ) from error
-        self._batch_size = batch_size
+        self._workers = ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="clip")
 
     def embed(self, images: Sequence[Pixels]) -> Vectors:
         """(n pictures, (h, w, 3) uint8 RGB) -> (n, 512) float32 of unit L2 norm."""
-        vectors = np.empty((len(images), DIM), dtype=np.float32)
-        for start in range(0, len(images), self._batch_size):
-            batch = images[start : start + self._batch_size]
-            pixels = np.empty((len(batch), 3, preprocess.SIDE, preprocess.SIDE), dtype=np.float32)
-            for row, image in zip(pixels, batch, strict=True):
-                preprocess.to_input(image, row)
-            vectors[start : start + len(batch)] = self.run(pixels)
-        return vectors
+        if not images:
+            return np.empty((0, DIM), dtype=np.float32)
+        return np.concatenate(list(self._workers.map(self._one, images)))
 
-    def run(self, pixels: npt.NDArray[np.float32]) -> Vectors:
-        """(n, 3, 224, 224) prepared pixels -> (n, 512), one run of the session."""
+    def _one(self, image: Pixels) -> Vectors:
+        pixels = np.empty((1, 3, preprocess.SIDE, preprocess.SIDE), dtype=np.float32)
+        preprocess.to_input(image, pixels[0])
         (raw,) = self._session.run(["image_embeds"], {"pixel_values": pixels})
         return raw / np.maximum(np.linalg.norm(raw, axis=1, keepdims=True), 1e-12)

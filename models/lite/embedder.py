@@ -59,7 +59,7 @@ class LiteEmbedder:
     @cached_property
     def _image_tower(self) -> ClipImageTower:
         path = artifacts.ensure(IMAGE_TOWER, self._settings.cache / "models")
-        return ClipImageTower(path, self._settings.threads, self._settings.batch_size)
+        return ClipImageTower(path, self._settings.threads)
 
     @cached_property
     def _text_towers(self) -> tuple[TextTower, SentenceTower]:

@@ -14,7 +14,7 @@ STD = np.array([0.26862954, 0.26130258, 0.27577711], dtype=np.float32)
 _SCALE = (1 / (255 * STD)).astype(np.float32)
 _SHIFT = (-MEAN / STD).astype(np.float32)
 
-DESCRIPTION = "crop224-bicubic"
+DESCRIPTION = "crop224-bicubic-each"
 
 
 def to_input(rgb: Pixels, out: npt.NDArray[np.float32]) -> None:

@@ -49,6 +49,14 @@ def test_vectors_are_unit_and_do_not_depend_on_their_batch(lite: LiteEmbedder) -
     assert lite.embed_images([]).shape == (0, 512)
 
 
+def test_a_picture_has_the_same_vector_in_any_company(lite: LiteEmbedder) -> None:
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 255, (60, 80, 3), dtype=np.uint8) // (1 + i) for i in range(6)]
+    together = lite.embed_images(pictures)
+    apart = np.concatenate([lite.embed_images([picture]) for picture in reversed(pictures)])[::-1]
+    assert np.array_equal(together, apart)
+
+
 def test_probability_rises_with_similarity_and_ignores_the_library(lite: LiteEmbedder) -> None:
     query = lite.embed_texts(["a brown dog"])
     p = lite.match_probability(query, np.array([[-0.2, 0.0, 0.1, 0.2, 0.4]], dtype=np.float32), "text")
