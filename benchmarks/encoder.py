@@ -1,7 +1,7 @@
 """The lite encoder path beside the bare ONNX session, in one run: `python -m benchmarks.encoder [--rounds N]`.
 
-Floor: one session with its default threads on pixels that are ready, in batches of several sizes. Ours: decoded RGB frames
-as indexing hands them over in, stored vectors out. Also the words: one query.
+Floor: one session with its default threads on pixels that are ready, in batches of several sizes. Ours: decoded RGB
+frames as indexing hands them over in, stored vectors out. Also the words: one query.
 """
 
 from __future__ import annotations
