@@ -99,7 +99,7 @@ class SearchEngine:
         with timing("score"):
             answers = self._moments(query, parts, stretches[: query.k])
         with timing("localise"):
-            answers = self._localised(answers, parts, fusion, stretches)
+            answers = self._localised(query, answers, parts, fusion, stretches)
         no_match = not answers or answers[0].score < LEAST_PROBABILITY
         return SearchResponse(query, tuple(answers), no_match, timing.total())
 
@@ -185,6 +185,7 @@ class SearchEngine:
 
     def _localised(
         self,
+        query: Query,
         answers: list[Moment],
         parts: Sequence[retrieve.Part],
         fusion: fuse.Fusion,
@@ -197,7 +198,10 @@ class SearchEngine:
         asked = np.stack([part.vector for part in parts])
         peaks = localise.localise(spots, asked, fusion, self.models.joint, picture_side=self.models.picture_side)
         for place, peak_s in zip(best, peaks, strict=True):
-            answers[place] = replace(answers[place], peak_s=peak_s)
+            if len(query.images) == 1 and not query.text:
+                same_s = localise.same_frame(answers[place].media, peak_s, query.images[0].rgb)
+                peak_s = peak_s if same_s is None else same_s
+            answers[place] = _opened_at(answers[place], peak_s)
         return answers
 
     def _spot(self, moment: Moment, stretches: Sequence[_Found]) -> localise.Spot:
@@ -220,6 +224,17 @@ def _stretches(found: Sequence[retrieve.Candidate], fusion: fuse.Fusion, query: 
             if not _is_the_query_itself(candidate, stretch, query):
                 out.append(_Found(candidate, stretch, candidate.similarities[:, stretch.peak]))
     return sorted(out, key=lambda item: -item.stretch.height)
+
+
+def _opened_at(moment: Moment, peak_s: float) -> Moment:
+    """The very frame may lie in a quiet stretch beside the moment, which then reaches to it."""
+    start_s, end_s = moment.start_s or 0.0, moment.end_s or 0.0
+    return replace(
+        moment,
+        peak_s=peak_s,
+        start_s=min(start_s, peak_s),
+        end_s=max(end_s, float(np.nextafter(peak_s, np.inf))),
+    )
 
 
 def _is_the_query_itself(candidate: retrieve.Candidate, stretch: moments.Stretch, query: Query) -> bool:

@@ -41,14 +41,14 @@ def test_words_find_the_medium_first(engine: SearchEngine, words: str, name: str
 
 
 def test_a_frame_of_a_film_finds_its_second(engine: SearchEngine) -> None:
-    """The frame's own moment is left out by `similar`, so it is asked as a picture."""
+    """To the frame, in quiet shots too. `similar` leaves the frame's own moment out, so it is asked as a picture."""
     from data.media import picture
     from data.types import ImageQuery
 
     for name, second in (("bunny_1.mp4", 30.3), ("bunny_2.mp4", 77.7), ("sintel.mp4", 25.1)):
-        rgb = picture(SAMPLES / "films" / name, at_s=second)
+        rgb = picture(SAMPLES / "films" / name, at_s=second)[::2, ::2]  # a smaller copy
         best = engine.search(build(images=[ImageQuery(rgb)])).moments[0]
-        assert best.media.path.name == name and best.peak_s == pytest.approx(second, abs=0.5)
+        assert best.media.path.name == name and second - 0.05 <= best.peak_s <= second + 1e-6
         assert best.start_s <= best.peak_s < best.end_s
 
 
