@@ -14,7 +14,7 @@ from data.media import open_media
 from data.settings import Settings
 from data.store.base import FileRow
 from data.types import Frame, MediaInfo
-from indexer.discover import Candidate, content_hash
+from indexer.discover import Candidate, Stopped, content_hash, is_gone
 from indexer.segment import ShotDetector
 
 QUEUE_EVENTS = 64  # decoded pictures that may wait for the model: at 256 px short side under 25 MB
@@ -69,8 +69,10 @@ Event = Picture | Ended | Known | Failed
 @contextmanager
 def decode_ahead(
     candidates: Sequence[Candidate], known: Mapping[str, FileRow], settings: Settings, *, picture_side: int
-) -> Iterator[Iterator[Event]]:
-    """Events of all candidates, file by file. Leaving the context stops the thread and waits for it.
+) -> Iterator[Iterator[Event | None]]:
+    """Events of all candidates, file by file; None while a large file keeps them waiting, so that the caller can stop.
+
+    Leaving the context stops the thread and waits for it.
 
     An unexpected error of the thread is raised from the iterator.
     """
@@ -88,15 +90,22 @@ def decode_ahead(
 
     def work() -> None:
         try:
-            for event in _events(candidates, known, settings, picture_side):
+            for event in _events(candidates, known, settings, picture_side, stop):
                 if not put(event):
                     return
             put(None)
         except BaseException as error:  # handed over, raised in the caller's thread
             put(error)
 
-    def drain() -> Iterator[Event]:
-        while (event := events.get()) is not None:
+    def drain() -> Iterator[Event | None]:
+        while True:
+            try:
+                event = events.get(timeout=0.2)
+            except queue.Empty:
+                yield None
+                continue
+            if event is None:
+                return
             if isinstance(event, BaseException):
                 raise event
             yield event
@@ -111,7 +120,11 @@ def decode_ahead(
 
 
 def _events(
-    candidates: Sequence[Candidate], known: Mapping[str, FileRow], settings: Settings, picture_side: int
+    candidates: Sequence[Candidate],
+    known: Mapping[str, FileRow],
+    settings: Settings,
+    picture_side: int,
+    stop: threading.Event,
 ) -> Iterator[Event]:
     paths_of: dict[str, list[str]] = {}
     for row in known.values():
@@ -120,14 +133,16 @@ def _events(
     for candidate in candidates:
         known_id = candidate.known.media_id if candidate.known is not None else ""
         try:
-            media_id = content_hash(candidate.path)
+            media_id = content_hash(candidate.path, stop)
+        except Stopped:
+            return
         except OSError as error:
             yield Failed(candidate, f"cannot be read: {error.strerror or error}", unreadable=True)
             continue
         text = candidate.row.path
         if media_id in paths_of:
             others = [path for path in paths_of[media_id] if path != text]
-            old_path = next((path for path in others if not os.path.lexists(path)), None)
+            old_path = next((path for path in others if is_gone(path)), None)
             if old_path is not None and known_id != media_id:
                 paths_of[media_id].remove(old_path)
             else:
@@ -161,7 +176,7 @@ def _decoded(
                 return True
             stat = os.stat(candidate.path)
             if (stat.st_size, stat.st_mtime_ns) != (candidate.row.size_bytes, candidate.row.mtime_ns):
-                yield Failed(candidate, "it changed while it was read; run the same command again")
+                yield Failed(candidate, "it changed while it was read; run the same command again", unreadable=True)
                 return True
             job.duration_s, job.warnings = end_s, source.warnings
         yield Ended(job)
@@ -170,6 +185,9 @@ def _decoded(
         yield Failed(candidate, str(error))
     except OSError as error:
         yield Failed(candidate, f"cannot be read: {error.strerror or error}", unreadable=True)
+    except Exception as error:  # a codec met something new: that file is skipped, never the run
+        reason = " ".join(str(error).split())[:200]
+        yield Failed(candidate, f"could not be decoded ({type(error).__name__}: {reason})")
     return True
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,7 +92,7 @@ def survey(paths: Sequence[Path], known: Mapping[str, FileRow], *, skip: Sequenc
                 else:
                     found[str(path)] = candidate
             inside = text.rstrip(os.sep) + os.sep
-            gone.update(name for name in known if name.startswith(inside) and not os.path.lexists(name))
+            gone.update(name for name in known if name.startswith(inside) and is_gone(name))
         elif root.exists():
             candidate = _candidate(root, known)
             if candidate is None:
@@ -101,7 +102,7 @@ def survey(paths: Sequence[Path], known: Mapping[str, FileRow], *, skip: Sequenc
                 failed.append(candidate)
             else:
                 found[text] = candidate
-        elif text in known:
+        elif text in known and root.parent.is_dir() and is_gone(text):
             gone.add(text)
         else:
             # A folder that cannot be seen may be a drive that is not mounted: what was indexed from it stays.
@@ -110,14 +111,29 @@ def survey(paths: Sequence[Path], known: Mapping[str, FileRow], *, skip: Sequenc
     return Survey(ordered, tuple(sorted(gone)), tuple(failed), dict(ignored))
 
 
-def content_hash(path: Path, on_bytes: Callable[[int], None] | None = None) -> str:
-    """blake2b-160 of the file's bytes, hex: 40 characters. Raises OSError as reading does."""
+class Stopped(Exception):
+    """The run was stopped while a file was being hashed."""
+
+
+def is_gone(path: str) -> bool:
+    """Nothing is there any more. What merely cannot be seen just now (no permission, a lost mount) is not gone."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def content_hash(path: Path, stop: threading.Event | None = None) -> str:
+    """blake2b-160 of a file's bytes, 40 hex characters. Raises OSError as reading does, Stopped once `stop` is set."""
     digest = hashlib.blake2b(digest_size=20)
     with open(path, "rb") as file:
         while chunk := file.read(HASH_CHUNK_BYTES):
             digest.update(chunk)
-            if on_bytes is not None:
-                on_bytes(len(chunk))
+            if stop is not None and stop.is_set():
+                raise Stopped
     return digest.hexdigest()
 
 

@@ -7,6 +7,7 @@ written whole or not at all, so stopping at any point leaves a library that sear
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -86,6 +87,7 @@ def index(
     started = time.monotonic()
     identities = {channel: identity.as_dict() for channel, identity in models.identities().items()}
     store = create_or_open(library, identities, profile=models.profile)
+    run: _Run | None = None
     try:
         known = store.files()
         found = survey(paths, known, skip=[library])
@@ -114,14 +116,17 @@ def index(
                 if on_progress is not None:
                     run.tell(on_progress)
         embedder.flush()
-        run.write_media()
-        run.write_files()
+        run.write_all()
 
         gone = [path for path in found.gone if path not in run.moved_from]
         removed = 0 if keep_missing or run.interrupted else len(gone)
         store.forget_paths([*run.moved_from, *(gone if removed else ())])
         if on_progress is not None:
             run.tell(on_progress, stage="done", always=True)
+    except BaseException:
+        if run is not None:
+            run.write_all()  # what was finished before the defect is kept
+        raise
     finally:
         store.close()
     return IndexReport(
@@ -148,7 +153,7 @@ def remove(paths: Sequence[Path], *, library: Path) -> int:
     manifest = read_manifest(library)
     store = create_or_open(library, manifest.models, profile=manifest.profile)
     try:
-        roots = [str(path.absolute()) for path in paths]
+        roots = [os.path.abspath(path) for path in paths]
         leaving = [
             name
             for name in store.files()
@@ -175,6 +180,7 @@ class _Run:
     failed: list[Failure] = field(default_factory=list)
     warnings: list[Failure] = field(default_factory=list)
     _waiting: list[MediaRows] = field(default_factory=list)
+    _changed: list[MediaRows] = field(default_factory=list)
     _file_rows: list[FileRow] = field(default_factory=list)
     _wrote_at: float = field(default_factory=time.monotonic)
     _told_at: float = 0.0
@@ -200,6 +206,12 @@ class _Run:
     def write(self, rows: MediaRows) -> None:
         """A medium is whole: written with the next batch."""
         self.indexed += 1
+        before = self.known.get(rows.file.path)
+        if before is not None and before.media_id:
+            # Its old content may turn up under another name later in this run, and the store drops a content with its
+            # last name: so names are written first.
+            self._changed.append(rows)
+            return
         self._waiting.append(rows)
         frames = sum(len(waiting.times_s) for waiting in self._waiting)
         late = time.monotonic() - self._wrote_at > WRITE_EVERY_S
@@ -224,15 +236,19 @@ class _Run:
         self._count(row)
 
     def write_media(self) -> None:
-        if self._waiting:
-            self.store.add(self._waiting)
-        self._waiting = []
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            self.store.add(waiting)
         self._wrote_at = time.monotonic()
 
-    def write_files(self) -> None:
-        """Once, after the last medium: a path must never name a content that is not whole in the store yet."""
-        if self._file_rows:
-            self.store.record_files(self._file_rows)
+    def write_all(self) -> None:
+        """New media, then the names, then what replaces the content of a name; again, and nothing is written twice."""
+        self.write_media()
+        rows, self._file_rows = self._file_rows, []
+        if rows:
+            self.store.record_files(rows)
+        self._waiting, self._changed = self._changed, []
+        self.write_media()
 
     def tell(self, on_progress: Callable[[Progress], None], *, stage: str = "index", always: bool = False) -> None:
         now = time.monotonic()

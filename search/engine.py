@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -120,7 +121,7 @@ class SearchEngine:
         from data.media import picture
 
         rgb = picture(path, at_s=at_s, box=box, max_pixels=self.settings.max_pixels)
-        own = self.store.files().get(str(path.absolute()))
+        own = self.store.files().get(os.path.abspath(path))
         query = build(images=[ImageQuery(rgb, label=path.name)], kinds=kinds, k=k)
         return self.search(replace(query, exclude_media_id=own.media_id if own else None, exclude_at_s=at_s))
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import indexer.decode
+import indexer.discover
 from data.errors import IndexMismatch
 from data.settings import Settings
 from indexer.pipeline import IndexReport, index, remove
@@ -146,7 +148,7 @@ def test_what_cannot_be_read_just_now_is_told_and_stays_found(run, ask, media: P
     with monkeypatch.context() as patch:
         os.utime(media / "blue.jpg")
 
-        def refuse(path: Path) -> str:
+        def refuse(path: Path, stop: object) -> str:
             raise PermissionError(13, "Permission denied")
 
         patch.setattr("indexer.decode.content_hash", refuse)
@@ -154,6 +156,53 @@ def test_what_cannot_be_read_just_now_is_told_and_stays_found(run, ask, media: P
         assert "Permission denied" in failure.reason
         assert ask("blue", kinds=["image"]).moments[0].media.path.name == "blue.jpg"
     assert not run().failed and run().unchanged == 4
+
+
+def test_a_new_file_under_the_old_name_of_a_renamed_one(run, ask, media: Path) -> None:
+    run()
+    (media / "blue.jpg").rename(media / "z_blue.jpg")
+    write_image(media / "blue.jpg", "white")
+    assert run().failed == ()
+    assert ask("blue", kinds=["image"]).moments[0].media.path.name == "z_blue.jpg"
+    assert ask("white", kinds=["image"]).moments[0].media.path.name == "blue.jpg"
+    assert run().unchanged == 5
+
+
+def test_a_defect_in_one_file_costs_only_that_file(run, ask, media: Path, monkeypatch) -> None:
+    real = indexer.decode.open_media
+
+    def fragile(path: Path, **options):
+        if path.name == "blink.gif":
+            raise RuntimeError("a codec met something new")
+        return real(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("indexer.decode.open_media", fragile)
+        report = run()
+    assert report.indexed == 3 and "something new" in report.failed[0].reason
+    assert run().indexed == 1
+
+
+def test_a_defect_of_the_run_keeps_what_was_finished(run, media: Path, monkeypatch) -> None:
+    seen = iter(range(1000))
+
+    def stop() -> bool:
+        if next(seen) > 12:
+            raise RuntimeError("the model fell over")
+        return False
+
+    with pytest.raises(RuntimeError, match="fell over"):
+        run(should_stop=stop)
+    assert run().unchanged >= 1
+
+
+def test_what_cannot_be_seen_is_not_gone(monkeypatch) -> None:
+    def refuse(path: str):
+        raise PermissionError(13, "Permission denied")
+
+    assert indexer.discover.is_gone("/nowhere/at/all")
+    monkeypatch.setattr("os.lstat", refuse)
+    assert not indexer.discover.is_gone("/nowhere/at/all")
 
 
 def test_given_by_name_an_unknown_file_is_refused(run, media: Path) -> None:
@@ -205,7 +254,7 @@ def test_another_model_is_refused_with_the_remedy(run, media: Path, settings: Se
 
 def test_remove_takes_a_folder_out(run, ask, media: Path, settings: Settings) -> None:
     run()
-    assert remove([media / "film.mp4"], library=settings.library) == 1
+    assert remove([media / ".." / media.name / "film.mp4"], library=settings.library) == 1
     assert not ask("green", kinds=["video"]).moments
     assert remove([media], library=settings.library) == 3
     assert (media / "film.mp4").exists()

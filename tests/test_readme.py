@@ -88,3 +88,9 @@ def test_every_command_of_the_table_exists() -> None:
     told = set(re.findall(r"^\| `secondsight (\w+)", README, re.MULTILINE))
     said = subprocess.run(["secondsight", "--help"], env=environment(ROOT), capture_output=True, text=True, check=True)
     assert told and all(re.search(rf"^\W*{name}\b", said.stdout, re.MULTILINE) for name in told)
+
+
+def test_the_compose_file_asks_for_options_that_exist() -> None:
+    (command,) = re.findall(r"secondsight (ui [^\"]*)", (ROOT / "docker-compose.yml").read_text("utf-8"))
+    said = subprocess.run(["secondsight", "ui", "--help"], env=environment(ROOT), capture_output=True, text=True)
+    assert all(option in said.stdout for option in re.findall(r"--\w+", command))

@@ -180,11 +180,19 @@ def models_add(
 
 @app.command("ui")
 @reported
-def open_ui(port: Port = 8501, no_browser: NoBrowser = False, library: Library = None, as_json: Json = False) -> None:
+def open_ui(
+    port: Port = 8501,
+    host: Annotated[str, typer.Option(help="Address to listen on; only this machine's own names are answered.")] = (
+        "127.0.0.1"
+    ),
+    no_browser: NoBrowser = False,
+    library: Library = None,
+    as_json: Json = False,
+) -> None:
     """Open the page in the browser."""
     from ui.commands import page
 
-    page.serve(library, port, not no_browser, as_json)
+    page.serve(library, host, port, not no_browser, as_json)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import unicodedata
 from pathlib import Path
@@ -101,8 +102,8 @@ def parse_reference(text: str) -> tuple[Path, float | None]:
     """
     name, at, seconds = text.rpartition("@")
     if not at or not name or Path(text).exists():
-        return Path(text).absolute(), None
-    return Path(name).absolute(), parse_seconds(seconds)
+        return Path(os.path.abspath(text)), None
+    return Path(os.path.abspath(name)), parse_seconds(seconds)
 
 
 def parse_box(text: str) -> tuple[int, int, int, int]:

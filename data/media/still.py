@@ -22,6 +22,8 @@ ORIENTATION_TAG = 0x0112
 # What Pillow's decoders raise on damaged files, found by feeding them truncated and random bytes.
 PILLOW_ERRORS = (OSError, ValueError, SyntaxError, IndexError, TypeError, KeyError, EOFError, struct.error, zlib.error)
 PILLOW_ERRORS += (OverflowError, MemoryError, ZeroDivisionError, AttributeError, RuntimeError)
+# Not an OSError nor any of the above; GIF's decoder runs Pillow's own size check on every frame.
+PILLOW_ERRORS += (Image.DecompressionBombError,)
 # A picture cut short is used when at least this share of its rows came.
 MIN_ROWS_SHARE = 0.5
 _TURNS = {3: 180, 4: 180, 5: 90, 6: 90, 7: 270, 8: 270}  # EXIF orientation -> clockwise degrees, mirroring aside

@@ -14,7 +14,8 @@ def run(library: Path, host: str, port: int, *, open_browser: bool) -> None:
 
     Args:
         library: need not exist yet; the page then says how to fill it.
-        host: address to listen on. Whoever reaches it may see every file of the library.
+        host: address to listen on. Only requests to this machine's own name are answered, so an address other than the
+            loopback serves a container's published port or a proxy, not the network.
     """
     import streamlit as st
 
@@ -37,14 +38,13 @@ def _on_defect(error: Exception) -> bool:
 
 
 def _options(host: str, port: int, open_browser: bool) -> dict[str, object]:
-    local = host in ("127.0.0.1", "::1", "localhost")
     light = {"backgroundColor": "#fbfaf8", "secondaryBackgroundColor": "#f0eeea", "textColor": "#1d1b19"}
     dark = {"backgroundColor": "#141416", "secondaryBackgroundColor": "#212124", "textColor": "#ecebe8"}
     return {
         "server.address": host,
         "server.port": port,
         "server.headless": not open_browser,
-        "server.allowedHosts": ["127.0.0.1", "localhost", "[::1]", "::1"] if local else [],
+        "server.allowedHosts": ["127.0.0.1", "localhost", "[::1]", "::1"],
         "server.enableXsrfProtection": True,
         "server.enableCORS": True,
         "server.maxUploadSize": MAX_UPLOAD_MB,

@@ -15,11 +15,11 @@ HOST = "127.0.0.1"
 _EXAMPLES = ("a dragon", "a cat", "a panda")
 
 
-def serve(library: Path | None, port: int, open_browser: bool, as_json: bool) -> None:
+def serve(library: Path | None, host: str, port: int, open_browser: bool, as_json: bool) -> None:
     """Runs until Ctrl-C."""
     from data import settings as configuration
 
-    _serve(configuration.load(library=library).library, port, open_browser, as_json)
+    _serve(configuration.load(library=library).library, host, port, open_browser, as_json)
 
 
 def demo(library: Path | None, port: int, no_ui: bool, open_browser: bool, as_json: bool) -> None:
@@ -44,25 +44,26 @@ def demo(library: Path | None, port: int, no_ui: bool, open_browser: bool, as_js
     if report.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
     if not no_ui:
-        _serve(folder, port, open_browser, as_json)
+        _serve(folder, HOST, port, open_browser, as_json)
 
 
-def _serve(folder: Path, port: int, open_browser: bool, as_json: bool) -> None:
+def _serve(folder: Path, host: str, port: int, open_browser: bool, as_json: bool) -> None:
     import socket
 
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError as error:
             raise UsageError(
-                f"Port {port} cannot be used ({error.strerror}).", remedy="Choose another: --port 8502."
+                f"Port {port} cannot be used ({error.strerror}).",
+                remedy="Choose another --port or --host.",
             ) from None
-    url = f"http://{HOST}:{port}"
+    url = f"http://{host}:{port}"
     if as_json:
         print_json({"url": url, "library": str(folder)})
     else:
         err().print(f"The page is at {url} (Ctrl-C ends it).", markup=False)
     from ui.app import server
 
-    server.run(folder, HOST, port, open_browser=open_browser)
+    server.run(folder, host, port, open_browser=open_browser)
