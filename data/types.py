@@ -66,6 +66,9 @@ class Frame:
     luma: npt.NDArray[np.uint8] | None = None
 
 
+FieldValue: TypeAlias = str | float | bool
+
+
 @dataclass(frozen=True, slots=True)
 class MediaItem:
     """One distinct content in the library, whatever number of paths it has.
@@ -73,22 +76,48 @@ class MediaItem:
     Attributes:
         media_id: content hash (blake2b-160, hex) of the file's bytes.
         path: absolute path of one present copy.
+        fields: what its owner says of it (price, category, ...), typed; untrusted text.
     """
 
     media_id: str
     path: Path
     info: MediaInfo
     size_bytes: int = 0
+    fields: dict[str, FieldValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Color:
+    """A dominant colour: sRGB 0..255, and the share of the picture (0..1) that is near it."""
+
+    red: int
+    green: int
+    blue: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A name of the open vocabulary, in English, and the probability that it fits."""
+
+    name: str
+    probability: float
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch [start_s, end_s) of one medium between shot boundaries. Stills have one segment with None times."""
+    """A stretch [start_s, end_s) of one medium between shot boundaries. Stills have one segment with None times.
+
+    Attributes:
+        tags: likeliest first. colors: largest share first.
+    """
 
     media_id: str
     index: int
     start_s: float | None
     end_s: float | None
+    tags: tuple[Tag, ...] = ()
+    colors: tuple[Color, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +128,40 @@ class Box:
     y: int
     width: int
     height: int
+
+
+TextChannel: TypeAlias = Literal["caption", "speech", "screen"]
+TEXT_CHANNELS: tuple[TextChannel, ...] = ("caption", "speech", "screen")
+
+
+@dataclass(frozen=True, slots=True)
+class TimedWord:
+    text: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TextSpan:
+    """Words tied to a stretch [start_s, end_s) of one medium. All of it is untrusted text.
+
+    Attributes:
+        channel: "caption": what a model says is seen; "speech": what is heard; "screen": what is written in the picture.
+        start_s, end_s: None for a still.
+        language: BCP 47 code, "" when unknown.
+        box: where it is written, in display pixels; "screen" only.
+        words: each word with its own time, where they are known; "speech" only.
+        source: who says so: a model's "id@revision", "sidecar" or "embedded" for subtitles.
+    """
+
+    channel: TextChannel
+    text: str
+    start_s: float | None
+    end_s: float | None
+    language: str = ""
+    box: Box | None = None
+    words: tuple[TimedWord, ...] = ()
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +201,15 @@ class Hit:
     media_id: str
     time_s: float | None
     channel: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class TextHit:
+    """One span that words were found in. score: BM25, comparable within one call only."""
+
+    media_id: str
+    span: TextSpan
     score: float
 
 

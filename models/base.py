@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from data.types import Box, Kind, Pixels, Vectors
+from data.types import Box, Kind, Pixels, Tag, TextSpan, Vectors
 
 Modality = Literal["text", "image"]
 
@@ -205,9 +205,60 @@ class Answerer(Protocol):
         ...
 
 
+SPEECH_RATE_HZ = 16_000
+
+
+class Transcriber(Protocol):
+    @property
+    def revision(self) -> str:
+        """ "id@revision", noted with what it wrote."""
+        ...
+
+    def transcribe(
+        self, samples: npt.NDArray[np.float32], *, start_s: float = 0.0, language: str | None = None
+    ) -> list[TextSpan]:
+        """(n,) mono float32 in [-1, 1] at SPEECH_RATE_HZ -> sentences ("speech") with their words' times.
+
+        Args:
+            start_s: presentation time of the first sample; all times come back on that timeline.
+            language: None: detected. Silence gives an empty list, never made-up words.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenLine:
+    """One line read in a picture. confidence in [0, 1]; text is untrusted."""
+
+    text: str
+    box: Box
+    confidence: float
+
+
+class TextReader(Protocol):
+    @property
+    def revision(self) -> str: ...
+
+    def read(self, picture: Pixels) -> list[WrittenLine]:
+        """Lines from top to bottom, boxes in the picture's pixels."""
+        ...
+
+
+class Tagger(Protocol):
+    @property
+    def revision(self) -> str: ...
+
+    def tags(self, vectors: Vectors, most: int = 8) -> list[tuple[Tag, ...]]:
+        """(n, dim) joint image vectors -> tags of each, likeliest first; none when nothing fits."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSet:
     """What a profile brings. Parts it does not have are None and the stages that need them are left out.
+
+    Parts whose packages or weights may be missing are loaded at their first use and then raise MissingExtra or
+    WeightsUnavailable.
 
     Attributes:
         picture_side: short side in pixels at which frames are decoded for these models: no more than they look at.
@@ -220,6 +271,9 @@ class ModelSet:
     reranker: Reranker | None = None
     grounder: Grounder | None = None
     answerer: Answerer | None = None
+    transcriber: Transcriber | None = None
+    text_reader: TextReader | None = None
+    tagger: Tagger | None = None
 
     def identities(self) -> dict[str, ModelIdentity]:
         """Channel -> identity of the model behind it, as the manifest records them."""

@@ -1,19 +1,30 @@
 """The Store protocol: what the indexer writes and the search reads, whatever database is behind it.
 
-Four tables. `files`: path -> content, one row a path, failures with their reason. `media`: one row a content; its row
-is written last, so a medium without it is unfinished and invisible. `segments` and `frames`: rows of a medium.
+Five tables. `files`: path -> content, one row a path, failures with their reason. `media`: one row a content; its row
+is written last, so a medium without it is unfinished and invisible. `segments`, `frames` and `texts`: rows of a medium.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from data.types import Hit, Kind, MediaInfo, MediaItem, Segment, Vectors
+from data.types import (
+    FieldValue,
+    Hit,
+    Kind,
+    MediaInfo,
+    MediaItem,
+    Segment,
+    TextChannel,
+    TextHit,
+    TextSpan,
+    Vectors,
+)
 
 SCHEMA_VERSION = 1
 
@@ -47,6 +58,10 @@ class MediaRows:
         segment_of_frame: (n,) int32, index into `segments`.
         vectors: channel -> (n, dim) float32.
         file: the path this content was read from.
+        texts: captions, speech and on-screen text, in order of time within a channel.
+        stages: what was done to it: stage -> how ("frames": "adaptive-2", "speech": "whisper-base@1a2b"); a later run
+            that wants more of a stage than this says does that stage, or the whole medium, again.
+        fields: what its owner says of it.
     """
 
     media_id: str
@@ -57,15 +72,40 @@ class MediaRows:
     segments: Sequence[Segment]
     vectors: Mapping[str, Vectors]
     file: FileRow
+    texts: Sequence[TextSpan] = ()
+    stages: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, FieldValue] = field(default_factory=dict)
+
+
+Operator = Literal["=", "!=", "<", "<=", ">", ">=", "contains", "under"]
+# What a Condition may name besides a user's own fields; a user's field of the same name is reached as "field.NAME".
+FACTS = (
+    "path", "duration_s", "width", "height", "size_bytes", "captured_at", "container", "codec", "has_audio", "camera",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A bound on a fact of the file or on a user's field. A medium that lacks the field never passes, except "!=".
+
+    Attributes:
+        op: "contains": a part of the text, without case; "under": a path in that folder; "<" and the like compare
+            numbers as numbers and texts (ISO 8601 times) as texts; "=" and "!=" on texts are without case.
+    """
+
+    name: str
+    op: Operator
+    value: FieldValue
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What search may return. Empty means no bound."""
+    """What search may return. Empty means no bound; all conditions must hold."""
 
     kinds: tuple[Kind, ...] = ()
     media_ids: tuple[str, ...] = ()
     exclude_media_ids: tuple[str, ...] = ()
+    conditions: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +157,32 @@ class Store(Protocol):
 
     def sample_vectors(self, channel: str, most: int) -> Vectors:
         """Up to `most` frames' vectors spread evenly over the library: what its average frame is like."""
+        ...
+
+    def search_texts(
+        self, words: str, k: int, where: Filter, *, channels: Sequence[TextChannel] = (), phrase: bool = False
+    ) -> list[TextHit]:
+        """The k best spans by BM25, best first, in English and Chinese; fewer only when no more hold any of the words.
+
+        Args:
+            channels: empty means all. phrase: the words must stand together, in this order.
+        """
+        ...
+
+    def texts(self, media_id: str, channels: Sequence[TextChannel] = ()) -> list[TextSpan]:
+        """Spans of one medium in order of time; channels: empty means all."""
+        ...
+
+    def put_texts(self, media_id: str, channel: TextChannel, spans: Sequence[TextSpan], *, stage: str) -> None:
+        """Replace one channel's texts of a finished medium and note the stage as done, whole or not at all."""
+        ...
+
+    def put_fields(self, fields: Mapping[str, Mapping[str, FieldValue]]) -> None:
+        """media_id -> fields, replacing those of each medium named; unknown media are passed over."""
+        ...
+
+    def stages(self) -> dict[str, dict[str, str]]:
+        """media_id -> what was done to it, of all finished media."""
         ...
 
     def stats(self) -> StoreStats: ...
