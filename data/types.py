@@ -146,7 +146,7 @@ class TextSpan:
     """Words tied to a stretch [start_s, end_s) of one medium. All of it is untrusted text.
 
     Attributes:
-        channel: "caption": what a model says is seen; "speech": what is heard; "screen": what is written in the picture.
+        channel: "caption": what a model sees; "speech": what is heard; "screen": what is written in the picture.
         start_s, end_s: None for a still.
         language: BCP 47 code, "" when unknown.
         box: where it is written, in display pixels; "screen" only.

@@ -3,8 +3,8 @@
     python benchmarks/qwen3vl/bench.py --out table.json            # one NVIDIA GPU with 80 GB or more
 
 Every row is a ratio inside this run. The clips are 8 frame positions of 64 tokens behind their times, 588 tokens.
-Ours is timed from uint8 patches in host memory to tokens or vectors on the host; plain transformers gets its tensors on the GPU
-already. Agreement is measured first, on the same weights and clips.
+Ours is timed from uint8 patches in host memory to tokens or vectors on the host; plain transformers gets its tensors
+on the GPU already. Agreement is measured first, on the same weights and clips.
 """
 
 from __future__ import annotations
