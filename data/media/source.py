@@ -137,7 +137,7 @@ def _crop(rgb: Pixels, box: Box) -> Pixels:
     return rgb[box.y : box.y + box.height, box.x : box.x + box.width].copy()
 
 
-def thumbnail_jpeg(path: Path, at_s: float | None, *, side: int = 320) -> bytes:
+def thumbnail_jpeg(path: Path, at_s: float | None, *, side: int = 320, max_pixels: int = DEFAULT_MAX_PIXELS) -> bytes:
     """JPEG of a picture or of the frame on screen at at_s, its long side at most `side` pixels.
 
     Raises:
@@ -147,7 +147,7 @@ def thumbnail_jpeg(path: Path, at_s: float | None, *, side: int = 320) -> bytes:
 
     from PIL import Image
 
-    with open_media(path) as source:
+    with open_media(path, max_pixels=max_pixels) as source:
         info = source.info
         short_side = max(1, round(side * min(info.width, info.height) / max(info.width, info.height)))
         rgb = source.frame_at(None if info.duration_s is None else at_s, short_side=short_side).rgb

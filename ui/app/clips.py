@@ -24,7 +24,7 @@ def clip_start_s(item: MediaItem, at_s: float) -> float:
     return max(0.0, min(at_s - CLIP_S / 2, duration_s - CLIP_S))
 
 
-def clip(item: MediaItem, at_s: float, cache_dir: Path) -> Path:
+def clip(item: MediaItem, at_s: float, cache_dir: Path, *, max_pixels: int) -> Path:
     """The MP4 whose time 0 is `clip_start_s(item, at_s)`; every frame keeps its exact distance from there.
 
     Raises:
@@ -37,7 +37,7 @@ def clip(item: MediaItem, at_s: float, cache_dir: Path) -> Path:
             cache_dir.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=cache_dir, suffix=".part", delete=False) as part:
                 try:
-                    _encode(item, start_s, part.name)
+                    _encode(item, start_s, part.name, max_pixels)
                     os.replace(part.name, path)
                 finally:
                     Path(part.name).unlink(missing_ok=True)
@@ -46,13 +46,17 @@ def clip(item: MediaItem, at_s: float, cache_dir: Path) -> Path:
     return path
 
 
-def _encode(item: MediaItem, start_s: float, target: str) -> None:
+def _encode(item: MediaItem, start_s: float, target: str, max_pixels: int) -> None:
     """Re-encoded, not copied: a copy would begin at the key frame before and put every second off by that much."""
     import av
 
     from data.media import open_media
 
-    with open_media(item.path) as source, av.open(target, "w", format="mp4", options={"movflags": "+faststart"}) as out:
+    to_the_front = {"movflags": "+faststart"}
+    with (
+        open_media(item.path, max_pixels=max_pixels) as source,
+        av.open(target, "w", format="mp4", options=to_the_front) as out,
+    ):
         stream = None
         for frame in source.frames(start_s=start_s, end_s=start_s + CLIP_S, rate_fps=_RATE_FPS, short_side=_SHORT_SIDE):
             assert frame.rgb is not None and frame.time_s is not None

@@ -83,12 +83,12 @@ def still_jpeg(item: MediaItem, at_s: float | None, side: int) -> bytes:
     Raises:
         MediaError: it cannot be decoded any more.
     """
-    return _still_jpeg(item.media_id, str(item.path), at_s, side)
+    return _still_jpeg(item.media_id, str(item.path), at_s, side, settings().max_pixels)
 
 
 @lru_cache(maxsize=_KEPT_PICTURES)
-def _still_jpeg(media_id: str, path: str, at_s: float | None, side: int) -> bytes:
+def _still_jpeg(media_id: str, path: str, at_s: float | None, side: int, max_pixels: int) -> bytes:
     from data.media import thumbnail_jpeg
 
     with _decoding:
-        return thumbnail_jpeg(Path(path), at_s, side=side)
+        return thumbnail_jpeg(Path(path), at_s, side=side, max_pixels=max_pixels)

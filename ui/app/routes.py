@@ -115,7 +115,8 @@ def _clip(request: Request, item: MediaItem) -> Response:
     at_s = _second(request, item)
     if at_s is None:
         raise ValueError("A clip needs its second: t=12.5.")
-    path: Path = clips.clip(item, at_s, held.settings().cache / "clips")
+    settings = held.settings()
+    path: Path = clips.clip(item, at_s, settings.cache / "clips", max_pixels=settings.max_pixels)
     return FileResponse(path, media_type="video/mp4", headers=_HEADERS, content_disposition_type="inline")
 
 

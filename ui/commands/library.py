@@ -56,7 +56,7 @@ def info(library: Path | None, as_json: bool) -> None:
     lines = [
         ("library", plain(folder)),
         ("holds", media),
-        ("files", f"{stats.files:,}" + (f", and {stats.failed:,} that could not be used" if stats.failed else "")),
+        ("files", f"{stats.files - stats.failed:,}" + (f", and {stats.failed:,} failed" if stats.failed else "")),
         ("video and GIF", f"{timecode(stats.duration_s)} in {count(stats.segments, 'segment')}"),
         ("searched by", f"{count(stats.frames, 'frame vector')}"),
         ("on disk", size_text(stats.size_on_disk_bytes)),

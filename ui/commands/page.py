@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from data.errors import LibraryError, UsageError
-from ui.console import EXIT_INTERRUPTED, err, out, print_json
+from ui.console import EXIT_INTERRUPTED, EXIT_SOME_FAILED, err, out, print_json
 from ui.text import plain
 
 HOST = "127.0.0.1"
@@ -45,6 +45,8 @@ def demo(library: Path | None, port: int, no_ui: bool, open_browser: bool, as_js
         raise typer.Exit(EXIT_INTERRUPTED)
     if not no_ui:
         _serve(folder, HOST, port, open_browser, as_json)
+    if report.failed:
+        raise typer.Exit(EXIT_SOME_FAILED)
 
 
 def _serve(folder: Path, host: str, port: int, open_browser: bool, as_json: bool) -> None:
