@@ -26,7 +26,7 @@ from data.types import (
     Vectors,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Condition:
 
     Attributes:
         op: "contains": a part of the text, without case; "under": a path in that folder; "<" and the like compare
-            numbers as numbers and texts (ISO 8601 times) as texts; "=" and "!=" on texts are without case.
+            numbers with numbers and texts (ISO 8601 times) with texts; "=" and "!=" on texts are without case.
     """
 
     name: str
@@ -124,6 +124,7 @@ class StoreStats:
     failed: int = 0
     segments: int = 0
     frames: int = 0
+    texts: int = 0
     duration_s: float = 0.0
     size_on_disk_bytes: int = 0
 

@@ -1,8 +1,8 @@
-"""The library in LanceDB: four tables in one directory, one writer, any number of readers.
+"""The library in LanceDB: five tables in one directory, one writer, any number of readers.
 
-Each table commits on its own, so the order of writing makes a medium whole or invisible: frames and segments under a
-new edition, the paths, and last the row of `media` that puts the edition in force (see data.store.rows). What a kill
-leaves behind belongs to no edition in force; the next writer removes it.
+Each table commits on its own, so the order of writing makes a medium whole or invisible: frames, segments and texts
+under a new edition, the paths, and last the row of `media` that puts the edition in force (see data.store.rows). What a
+kill leaves behind belongs to no edition in force; the next writer removes it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from data.errors import LibraryBusy, LibraryError, LibraryNotFound
 from data.store import reader
-from data.store.base import FileRow, MediaRows
+from data.store.base import SCHEMA_VERSION, FileRow, MediaRows
 from data.store.manifest import (
     LOCK,
     NEW_TABLES,
@@ -41,6 +41,8 @@ from data.store.manifest import (
 from data.store.resident import Media, edition_filter
 from data.store.rows import (
     check,
+    check_fields,
+    check_texts,
     decode,
     encode,
     file_columns,
@@ -49,14 +51,18 @@ from data.store.rows import (
     one_of,
     schemas,
     segment_table,
+    text_table,
     vector_column,
 )
+from data.types import FieldValue, TextChannel, TextSpan
 
 __all__ = ["LanceStore", "Manifest", "create_or_open", "open_reader", "read_manifest"]
 
 MOST_FRAGMENTS = 64  # small pieces of a table before they are merged
 KEEP_VERSIONS = timedelta(minutes=2)  # older states go: longer than any one read takes
 DELETED_AT_ONCE = 10_000
+TEXT_INDEX = "text_idx"
+MOST_UNINDEXED_TEXTS = 5000
 UNINDEXED_SHARE = 0.2  # frames outside the vector index, searched exactly, before it is built again
 
 
@@ -70,7 +76,7 @@ def create_or_open(directory: Path, models: Mapping[str, Mapping[str, Any]], *, 
 
     Raises:
         LibraryBusy: another process is writing to it.
-        IndexMismatch: it was made with other models or another schema.
+        IndexMismatch: it was made with other models or by a newer release. One of an older release is upgraded.
         LibraryDamaged: a part is missing or unreadable.
         LibraryError: the directory holds something else, or cannot be written.
     """
@@ -94,6 +100,7 @@ def create_or_open(directory: Path, models: Mapping[str, Mapping[str, Any]], *, 
             manifest = read_manifest(directory)
         except LibraryNotFound:
             manifest = _create(directory, models, profile)
+        manifest = _current_schema(directory, manifest)
         check_matches(directory, manifest, models)
         if (directory / NEW_TABLES).is_dir() and not (directory / TABLES).exists():
             os.rename(directory / NEW_TABLES, directory / TABLES)
@@ -112,13 +119,27 @@ def open_reader(directory: Path, models: Mapping[str, Mapping[str, Any]] | None 
 
     Raises:
         LibraryNotFound: nothing is indexed there.
-        IndexMismatch: it was made with other models or another schema.
+        IndexMismatch: it was made with other models or by a newer release. One of an older release is upgraded.
         LibraryDamaged: a part is missing or unreadable.
     """
     directory = Path(directory).absolute()
     manifest = read_manifest(directory)
+    if manifest.schema_version != SCHEMA_VERSION:
+        lock = _acquire(directory)
+        try:
+            manifest = _current_schema(directory, read_manifest(directory))
+        finally:
+            _release(directory, lock)
     check_matches(directory, manifest, models)
     return LanceStore(directory, manifest, None)
+
+
+def _current_schema(directory: Path, manifest: Manifest) -> Manifest:
+    from data.store.migrate import upgrade
+
+    if manifest.schema_version == SCHEMA_VERSION:
+        return manifest
+    return upgrade(directory, manifest, index_words)
 
 
 class LanceStore(reader.Reader):
@@ -163,16 +184,65 @@ class LanceStore(reader.Reader):
             for name, table in (
                 ("frames", frame_table(fresh, self._schemas["frames"])),
                 ("segments", segment_table(fresh, self._schemas["segments"])),
+                ("texts", text_table([(e, rows.texts) for e, rows in fresh], self._schemas["texts"])),
             ):
                 if table.num_rows:
                     self._tables[name].add(table)
             unnamed = self._upsert_files([rows.file for rows in batch])
             self._upsert("media", "media_id", [media_columns(rows, edition) for edition, rows in fresh])
             replaced = [self._edition_of[media_id] for media_id in last if media_id in self._edition_of]
-            self._edition_of.update((rows.media_id, edition) for edition, rows in fresh)
+            old_texts = [self._texts_of[media_id] for media_id in last if media_id in self._texts_of]
+            for editions in (self._edition_of, self._texts_of):
+                editions.update((rows.media_id, edition) for edition, rows in fresh)
             self._delete_editions(replaced)
+            self._delete_texts(old_texts)
             self._drop(unnamed)
             self._tidy()
+
+    def put_texts(self, media_id: str, channel: TextChannel, spans: Sequence[TextSpan], *, stage: str) -> None:
+        """Replace one channel's texts of a finished medium and note the stage as done, whole or not at all.
+
+        Args:
+            spans: all of that channel, in order of time.
+            stage: how it was done, kept under the channel's name in the medium's stages.
+
+        Raises:
+            ValueError: a span of another channel, or times that are no interval. KeyError: no such medium.
+        """
+        check_texts(spans)
+        if any(span.channel != channel for span in spans):
+            raise ValueError(f"texts of other channels than {channel!r}")
+        others = [span for span in self.texts(media_id) if span.channel != channel]
+        with self._writing():
+            media = self._current()
+            row = media.table.slice(media.row_of[media_id], 1).to_pylist()[0]
+            edition, self._next_edition = self._next_edition, self._next_edition + 1
+            every = [*others, *spans]
+            if every:
+                self._tables["texts"].add(text_table([(edition, every)], self._schemas["texts"]))
+            stages = {**json.loads(row["stages"]), channel: stage}
+            row |= {"texts_edition": edition, "n_texts": len(every), "stages": json.dumps(stages)}
+            self._upsert("media", "media_id", [row])
+            old, self._texts_of[media_id] = self._texts_of[media_id], edition
+            self._delete_texts([old])
+            self._tidy()
+
+    def put_fields(self, fields: Mapping[str, Mapping[str, FieldValue]]) -> None:
+        """media_id -> fields, replacing those of each medium named; unknown media are passed over.
+
+        Raises:
+            ValueError: a value that is no text, finite number or truth value.
+        """
+        for values in fields.values():
+            check_fields(values)
+        with self._writing():
+            media = self._current()
+            known = [media_id for media_id in fields if media_id in media.row_of]
+            rows = media.table.take(media.rows(known)).to_pylist() if known else []
+            for media_id, row in zip(known, rows, strict=True):
+                row["fields"] = json.dumps(dict(fields[media_id]))
+            if rows:
+                self._upsert("media", "media_id", rows)
 
     def record_files(self, rows: Iterable[FileRow]) -> None:
         """Upsert path rows: moves, further copies, failures. Contents no path names any more go.
@@ -203,6 +273,7 @@ class LanceStore(reader.Reader):
                     with self._writing(lock):
                         self._tidy()
                         self._index_vectors()
+                        self._index_texts()
             finally:
                 _release(self.directory, lock)
         super().close()
@@ -221,8 +292,9 @@ class LanceStore(reader.Reader):
 
     def _recover(self) -> None:
         """Learn what is there, and remove what a killed writer left."""
-        media, names, editions = self._consistent(self._inventory)
+        media, names, editions, of_texts = self._consistent(self._inventory)
         self._edition_of: dict[str, int] = dict(zip(media.row_of, media.editions.tolist(), strict=True))
+        self._texts_of: dict[str, int] = dict(zip(media.row_of, media.column("texts_edition").tolist(), strict=True))
         # A path whose content was never finished is forgotten, and so looked at again.
         lost = {path for path, media_id in names.items() if media_id and media_id not in self._edition_of}
         self._delete("files", "path", list(lost))
@@ -230,29 +302,40 @@ class LanceStore(reader.Reader):
         self._names = Counter(self._id_of.values())
         orphans = np.setdiff1d(editions, media.editions)
         self._delete_editions(orphans)
+        self._delete_texts(np.setdiff1d(of_texts, media.column("texts_edition")))
         # The clock keeps the numbers of removed media from coming back: a reader may still hold their rows.
-        self._next_edition = max(int(editions.max(initial=0)), time.time_ns() // 1000) + 1
+        newest = max(int(editions.max(initial=0)), int(of_texts.max(initial=0)))
+        self._next_edition = max(newest, time.time_ns() // 1000) + 1
         self._drop([media_id for media_id in self._edition_of if not self._names[media_id]])
 
-    def _inventory(self, media: Media) -> tuple[Media, dict[str, str], npt.NDArray[np.int64]] | None:
-        """Path -> the content it names ("" for a failure), and all editions; None when rows of `media` are missing."""
+    def _inventory(
+        self, media: Media
+    ) -> tuple[Media, dict[str, str], npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
+        """Path -> the content it names ("" for a failure), all editions, and all of texts.
+
+        None when rows of `media` are missing.
+        """
         files = self._tables["files"].search().select(["path", "media_id", "reason"]).to_arrow()
         columns = (files[name].to_pylist() for name in ("path", "media_id", "reason"))
         names = {
             decode(path): "" if reason else decode(media_id) for path, media_id, reason in zip(*columns, strict=True)
         }
-        every = [media.editions]
-        for table, counts in (("segments", "n_segments"), ("frames", "n_frames")):
+        there = {}
+        for table, counts, named in (
+            ("segments", "n_segments", media.editions),
+            ("frames", "n_frames", media.editions),
+            ("texts", "n_texts", media.column("texts_edition")),
+        ):
             column = self._tables[table].search().select(["edition"]).to_arrow()["edition"].to_numpy()
             editions, found = np.unique(column, return_counts=True)
-            visible = np.isin(editions, media.editions)
+            visible = np.isin(editions, named)
             expected = media.column(counts)
-            if not np.array_equal(editions[visible], media.editions[expected > 0]):
+            wanted = dict(zip(named[expected > 0].tolist(), expected[expected > 0].tolist(), strict=True))
+            if dict(zip(editions[visible].tolist(), found[visible].tolist(), strict=True)) != wanted:
                 return None
-            if not np.array_equal(found[visible], expected[expected > 0]):
-                return None
-            every.append(editions)
-        return media, names, np.unique(np.concatenate(every))
+            there[table] = editions
+        frames = np.unique(np.concatenate([media.editions, there["segments"], there["frames"]]))
+        return media, names, frames, there["texts"]
 
     def _upsert(self, table: str, key: str, columns: Sequence[Mapping[str, Any]]) -> None:
         import pyarrow as pa
@@ -280,6 +363,7 @@ class LanceStore(reader.Reader):
         known = [media_id for media_id in media_ids if media_id in self._edition_of]
         self._delete("media", "media_id", known)
         self._delete_editions([self._edition_of.pop(media_id) for media_id in known])
+        self._delete_texts([self._texts_of.pop(media_id) for media_id in known])
         return len(known)
 
     def _delete(self, table: str, column: str, texts: Sequence[str]) -> None:
@@ -289,9 +373,15 @@ class LanceStore(reader.Reader):
             self._changed = True
 
     def _delete_editions(self, editions: Iterable[int]) -> None:
+        self._delete_numbered(("segments", "frames"), editions)
+
+    def _delete_texts(self, editions: Iterable[int]) -> None:
+        self._delete_numbered(("texts",), editions)
+
+    def _delete_numbered(self, tables: Sequence[str], editions: Iterable[int]) -> None:
         every = np.array(list(editions), dtype=np.int64)
         for start in range(0, len(every), DELETED_AT_ONCE):
-            for name in ("segments", "frames"):
+            for name in tables:
                 self._tables[name].delete(edition_filter(every[start : start + DELETED_AT_ONCE]))
             self._changed = True
 
@@ -317,6 +407,12 @@ class LanceStore(reader.Reader):
                 frames.create_index(vector_column(channel), config=IvfRq(distance_type="dot"), name=name)
                 frames.create_index("edition", config=BTree())
 
+    def _index_texts(self) -> None:
+        """Put new texts into the word index: those outside are searched all the same, at 2 ms a thousand."""
+        stats = self._tables["texts"].index_stats(TEXT_INDEX)
+        if stats is not None and stats.num_unindexed_rows > MOST_UNINDEXED_TEXTS:
+            self._tables["texts"].optimize(cleanup_older_than=KEEP_VERSIONS)
+
 
 def _create(directory: Path, models: Mapping[str, Mapping[str, Any]], profile: str) -> Manifest:
     """Make an empty library. Killed before the manifest is there, it is begun anew; killed after, the tables are whole
@@ -330,10 +426,19 @@ def _create(directory: Path, models: Mapping[str, Mapping[str, Any]], profile: s
         database = lancedb.connect(str(directory / NEW_TABLES))
         for name, schema in schemas(manifest.models).items():
             database.create_table(name, schema=schema)
+        index_words(database.open_table("texts"))
         write_manifest(directory, manifest)
     except reader.FOREIGN as error:
         raise unwritable(directory, error) from error
     return manifest
+
+
+def index_words(texts: Any) -> None:
+    """Make the word index of a table of texts. ICU's word boundaries cut Chinese as well as English."""
+    from lancedb.index import FTS
+
+    config = FTS(base_tokenizer="icu", stem=True, remove_stop_words=False, ascii_folding=True, with_position=True)
+    texts.create_index("text", config=config, name=TEXT_INDEX)
 
 
 def _acquire(directory: Path) -> Any:

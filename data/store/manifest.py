@@ -129,7 +129,7 @@ def check_matches(directory: Path, manifest: Manifest, models: Mapping[str, Mapp
             continue
         raise IndexMismatch(
             f"{where} was made with {_name(made, asked)} for {channel!r}, and {_name(asked, made)} is asked for.",
-            remedy=f"{again}, or use the models it was made with (--models {manifest.profile}).",
+            remedy=f"{again}, or use the profile it was made with, {manifest.profile}.",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections import Counter, defaultdict
@@ -14,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from data.errors import IndexMismatch, LibraryBusy
+from data.store import conditions
 from data.store.base import FileRow, Filter, FrameVectors, StoreStats
 from data.store.manifest import NEW_TABLES, TABLES, Manifest, damaged, not_found
-from data.store.resident import Media, Rows, nearest, read_rows, vector_rows
-from data.store.rows import decode, file_rows, media_item, one_of, schemas, vector_column
-from data.types import Hit, MediaItem, Segment, Vectors
+from data.store.resident import Media, Rows, edition_filter, nearest, read_rows, vector_rows
+from data.store.rows import decode, file_rows, media_item, one_of, schemas, segment, text_spans, vector_column
+from data.types import Hit, MediaItem, Segment, TextChannel, TextHit, TextSpan, Vectors
 
 T = TypeVar("T")
 
@@ -64,11 +66,11 @@ class Reader:
             row = media.row_of.get(media_id)
             if row is None:
                 return []
-            held = self._hold("segments", "segments", ("index", "start_s", "end_s"), media, "n_segments")
+            held = self._hold("segments", "segments", ("index", "start_s", "end_s", "seen"), media, "n_segments")
             if held is None:
                 return None
             columns = (column.tolist() for column in held.of(row))
-            return [Segment(media_id, i, _time(start), _time(end)) for i, start, end in zip(*columns, strict=True)]
+            return [segment(media_id, i, _time(s), _time(e), seen) for i, s, e, seen in zip(*columns, strict=True)]
 
         return self._consistent(read)
 
@@ -92,7 +94,7 @@ class Reader:
             raise IndexMismatch(
                 f"A query vector of shape {query.shape} does not fit the {channel!r} vectors of length {dim} "
                 f"in the library at {str(self.directory)!r}.",
-                remedy=f"Search with the models it was made with (--models {self.manifest.profile}).",
+                remedy=f"Search with the profile it was made with, {self.manifest.profile}.",
             )
         if k < 1 or not np.isfinite(query).all():
             raise ValueError(f"k = {k} must be at least 1, and the query finite")
@@ -114,6 +116,46 @@ class Reader:
                 held = read_rows(self._tables["frames"], _frame_columns(channel), None, media.editions[one], counts)
                 row = 0
             return None if held is None else FrameVectors(*held.of(row))
+
+        return self._consistent(read)
+
+    def search_texts(
+        self, words: str, k: int, where: Filter, *, channels: Sequence[TextChannel] = (), phrase: bool = False
+    ) -> list[TextHit]:
+        """The k best spans by BM25 (Robertson and Zaragoza 2009), best first, in English and Chinese.
+
+        Fewer only when no more hold any of the words; what was just written is found as well.
+
+        Args:
+            channels: empty means all. phrase: the words must stand together, in this order.
+        """
+        if k < 1:
+            raise ValueError(f"k = {k} must be at least 1")
+        return self._consistent(lambda media: self._texts_with(media, words, k, where, channels, phrase))
+
+    def texts(self, media_id: str, channels: Sequence[TextChannel] = ()) -> list[TextSpan]:
+        """Spans of one medium in order of time; channels: empty means all."""
+
+        def read(media: Media) -> list[TextSpan] | None:
+            row = media.row_of.get(media_id)
+            if row is None or not media.column("n_texts")[row]:
+                return []
+            edition = media.column("texts_edition")[row]
+            found = self._tables["texts"].search().where(f"edition = {edition}").to_arrow()
+            if found.num_rows != media.column("n_texts")[row]:
+                return None
+            spans = text_spans(found)
+            kept = [span for span in spans if not channels or span.channel in channels]
+            return sorted(kept, key=lambda span: (span.start_s or 0.0, span.end_s or 0.0))
+
+        return self._consistent(read)
+
+    def stages(self) -> dict[str, dict[str, str]]:
+        """media_id -> what was done to it, of all finished media."""
+
+        def read(media: Media) -> dict[str, dict[str, str]]:
+            stages = media.table["stages"].to_pylist()
+            return {media_id: json.loads(stages[row]) for media_id, row in media.row_of.items()}
 
         return self._consistent(read)
 
@@ -146,6 +188,7 @@ class Reader:
                 failed=files.count_rows("reason != ''"),
                 segments=int(media.column("n_segments").sum()),
                 frames=int(media.column("n_frames").sum()),
+                texts=int(media.column("n_texts").sum()),
                 duration_s=float(np.nansum(media.column("duration_s"))),
                 size_on_disk_bytes=_size_bytes(self.directory),
             )
@@ -207,7 +250,7 @@ class Reader:
             raise IndexMismatch(
                 f"The library at {str(self.directory)!r} has no {channel!r} vectors, "
                 f"only {', '.join(map(repr, self.manifest.models))}.",
-                remedy=f"Search with the models it was made with (--models {self.manifest.profile}).",
+                remedy=f"Search with the profile it was made with, {self.manifest.profile}.",
             )
         return int(self.manifest.models[channel]["dim"])
 
@@ -233,7 +276,7 @@ class Reader:
     def _nearest(
         self, media: Media, channel: str, query: npt.NDArray[np.float32], k: int, where: Filter
     ) -> list[Hit] | None:
-        allowed = media.allowed(where)
+        allowed = self._allowed(media, where)
         if not allowed.any():
             return []
         if not self._fits(media, len(query)):
@@ -245,6 +288,56 @@ class Reader:
         rows, scores = nearest(held.columns[vector_column(channel)], query, k, keep)
         media_rows = np.searchsorted(held.offsets, rows, side="right") - 1
         return _hits(media, channel, media_rows, held.columns["time_s"][rows], scores)
+
+    def _allowed(self, media: Media, where: Filter) -> npt.NDArray[np.bool_]:
+        """(m,) which media `where` lets through, conditions included."""
+        allowed = media.allowed(where)
+        rows = np.flatnonzero(allowed)
+        if where.conditions and len(rows):
+            allowed[rows] = conditions.hold(where.conditions, media, rows, lambda: self._paths())
+        return allowed
+
+    def _paths(self) -> dict[str, list[str]]:
+        """media_id -> its paths."""
+        found = self._tables["files"].search().select(["path", "media_id"]).where("reason = ''").to_arrow()
+        paths: dict[str, list[str]] = defaultdict(list)
+        for media_id, path in zip(found["media_id"].to_pylist(), found["path"].to_pylist(), strict=True):
+            paths[decode(media_id)].append(decode(path))
+        return paths
+
+    def _texts_with(
+        self, media: Media, words: str, k: int, where: Filter, channels: Sequence[TextChannel], phrase: bool
+    ) -> list[TextHit] | None:
+        from lancedb.query import MatchQuery, PhraseQuery
+
+        allowed = self._allowed(media, where)
+        of_texts = media.column("texts_edition")
+        has_texts = allowed & (media.column("n_texts") > 0)
+        if not has_texts.any():
+            return []
+        clauses = [one_of("channel", channels)] if channels else []
+        if has_texts.sum() <= MOST_IDS_BY_NAME:
+            clauses.append(edition_filter(of_texts[has_texts]))
+        asked = PhraseQuery(words, "text") if phrase else MatchQuery(words, "text")
+        limit = k + 64  # replaced texts stand in the table too until they are deleted
+        row_of = {edition: row for row, edition in enumerate(of_texts.tolist()) if has_texts[row]}
+        while True:
+            search = self._tables["texts"].search(asked, query_type="fts").limit(limit)
+            if clauses:
+                search = search.where(" AND ".join(clauses), prefilter=True)
+            found = search.to_arrow()
+            editions = found["edition"].to_pylist()
+            good = [i for i, edition in enumerate(editions) if edition in row_of][:k]
+            if not good and found.num_rows < limit:
+                return []
+            if len(good) == k or found.num_rows < limit:
+                ids = media.ids(np.array([row_of[editions[i]] for i in good], dtype=np.int64))
+                scores = found["_score"].to_pylist()
+                return [
+                    TextHit(media_id, span, scores[i])
+                    for media_id, i, span in zip(ids, good, text_spans(found.take(good)), strict=True)
+                ]
+            limit *= 4
 
     def _nearest_in_tables(
         self,
@@ -260,6 +353,8 @@ class Reader:
         n_allowed = int(n_frames[allowed].sum())
         wanted = min(k, n_allowed)
         clauses = [one_of("kind", where.kinds)] if where.kinds else []
+        if where.conditions and allowed.sum() <= MOST_IDS_BY_NAME:
+            clauses.append(edition_filter(media.editions[allowed]))
         if where.media_ids:
             clauses.append(_editions(media, where.media_ids))
         if media.rows(where.exclude_media_ids):

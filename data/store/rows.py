@@ -1,12 +1,14 @@
-"""The four tables: their schemas, and values to rows and back. All text is escaped here, and nowhere else.
+"""The five tables: their schemas, and values to rows and back. All text is escaped here, and nowhere else.
 
 Every medium written gets an `edition`, a number never used twice in a library. `frames` and `segments` carry it, and
-the row of `media` names the edition in force: that one row makes a medium visible, or replaces it, as a whole.
+the row of `media` names the edition in force: that one row makes a medium visible, or replaces it, as a whole. Texts
+have an edition of their own, so that a later pass (speech, captions) replaces them and leaves the frames alone.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +17,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from data.store.base import FileRow, MediaRows
-from data.types import MediaInfo, MediaItem
+from data.types import (
+    TEXT_CHANNELS,
+    Box,
+    Color,
+    FieldValue,
+    MediaInfo,
+    MediaItem,
+    Segment,
+    Tag,
+    TextSpan,
+    TimedWord,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -80,10 +93,31 @@ def schemas(models: Mapping[str, Mapping[str, Any]]) -> dict[str, pa.Schema]:
                 ("size_bytes", whole),
                 ("n_segments", whole),
                 ("n_frames", whole),
+                ("texts_edition", whole),
+                ("n_texts", whole),
+                ("stages", text),
+                ("fields", text),
             ]
         ),
         "segments": pa.schema(
-            [("edition", whole), ("media_id", text), ("index", pa.int32()), ("start_s", real), ("end_s", real)]
+            [
+                ("edition", whole),
+                ("media_id", text),
+                ("index", pa.int32()),
+                ("start_s", real),
+                ("end_s", real),
+                ("seen", text),  # tags and colours, JSON
+            ]
+        ),
+        "texts": pa.schema(
+            [
+                ("edition", whole),
+                ("channel", text),
+                ("start_s", real),
+                ("end_s", real),
+                ("text", text),
+                ("more", text),  # language, box, words and source, JSON
+            ]
         ),
         "frames": pa.schema(
             [
@@ -143,6 +177,10 @@ def media_columns(rows: MediaRows, edition: int) -> dict[str, Any]:
         "size_bytes": rows.size_bytes,
         "n_segments": len(rows.segments),
         "n_frames": len(rows.times_s),
+        "texts_edition": edition,
+        "n_texts": len(rows.texts),
+        "stages": json.dumps(dict(rows.stages)),
+        "fields": json.dumps(dict(rows.fields)),
     }
 
 
@@ -160,18 +198,75 @@ def media_item(row: Mapping[str, Any], path: str) -> MediaItem:
         captured_at=decode(row["captured_at"]),
         tags=json.loads(row["tags"]),
     )
-    return MediaItem(decode(row["media_id"]), Path(path), info, row["size_bytes"])
+    return MediaItem(decode(row["media_id"]), Path(path), info, row["size_bytes"], json.loads(row["fields"]))
 
 
 def segment_table(batch: Sequence[tuple[int, MediaRows]], schema: pa.Schema) -> pa.Table:
     import pyarrow as pa
 
     rows = [
-        {"edition": edition, "media_id": encode(m.media_id), "index": s.index, "start_s": s.start_s, "end_s": s.end_s}
+        {
+            "edition": edition,
+            "media_id": encode(m.media_id),
+            "index": s.index,
+            "start_s": s.start_s,
+            "end_s": s.end_s,
+            "seen": _seen_text(s),
+        }
         for edition, m in batch
         for s in m.segments
     ]
     return pa.Table.from_pylist(rows, schema=schema)
+
+
+def _seen_text(segment: Segment) -> str:
+    if not segment.tags and not segment.colors:
+        return ""
+    tags = [[tag.name, round(tag.probability, 4)] for tag in segment.tags]
+    colors = [[color.red, color.green, color.blue, round(color.share, 4)] for color in segment.colors]
+    return json.dumps([tags, colors])
+
+
+def segment(media_id: str, index: int, start_s: float | None, end_s: float | None, seen: str) -> Segment:
+    tags, colors = json.loads(seen) if seen else ((), ())
+    return Segment(media_id, index, start_s, end_s, tuple(Tag(*t) for t in tags), tuple(Color(*c) for c in colors))
+
+
+def text_table(batch: Sequence[tuple[int, Sequence[TextSpan]]], schema: pa.Schema) -> pa.Table:
+    """Spans in order of time within a channel. Text is not escaped, since it is searched: what is no Unicode goes."""
+    import pyarrow as pa
+
+    rows = []
+    for edition, spans in batch:
+        for span in spans:
+            box = span.box and [span.box.x, span.box.y, span.box.width, span.box.height]
+            words = [[word.text, word.start_s, word.end_s] for word in span.words]
+            rows.append(
+                {
+                    "edition": edition,
+                    "channel": span.channel,
+                    "start_s": span.start_s,
+                    "end_s": span.end_s,
+                    "text": span.text.encode("utf-8", "replace").decode("utf-8"),
+                    "more": json.dumps([span.language, box, words, span.source]),
+                }
+            )
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def text_spans(table: pa.Table) -> list[TextSpan]:
+    """Rows of `texts` as they stand."""
+    spans = []
+    columns = (table[name].to_pylist() for name in ("channel", "start_s", "end_s", "text", "more"))
+    for channel, start_s, end_s, text, more in zip(*columns, strict=True):
+        language, box, words, source = json.loads(more)
+        spans.append(
+            TextSpan(
+                channel, text, start_s, end_s, language, Box(*box) if box else None,
+                tuple(TimedWord(*word) for word in words), source,
+            )
+        )  # fmt: skip
+    return spans
 
 
 def frame_table(batch: Sequence[tuple[int, MediaRows]], schema: pa.Schema) -> pa.Table:
@@ -211,5 +306,26 @@ def check(rows: MediaRows, models: Mapping[str, Mapping[str, Any]]) -> None:
     of_frame = np.asarray(rows.segment_of_frame)
     if of_frame.shape != (n,) or (n and (of_frame.min() < 0 or of_frame.max() >= len(rows.segments))):
         raise ValueError(f"segment_of_frame of {rows.media_id!r} does not index its {len(rows.segments)} segments")
+    check_texts(rows.texts)
+    check_fields(rows.fields)
     if (rows.file.media_id, rows.file.reason) != (rows.media_id, ""):
         raise ValueError(f"file row {rows.file.path!r} does not name the content {rows.media_id!r}")
+
+
+def check_texts(spans: Sequence[TextSpan]) -> None:
+    """Raise ValueError when a span is of no known channel or its times are not [start_s, end_s)."""
+    for span in spans:
+        if span.channel not in TEXT_CHANNELS:
+            raise ValueError(f"text of channel {span.channel!r}, not one of {TEXT_CHANNELS}")
+        if (span.start_s is None) != (span.end_s is None):
+            raise ValueError(f"text with start {span.start_s} and end {span.end_s}")
+        if span.start_s is not None and span.end_s is not None and not 0 <= span.start_s <= span.end_s < math.inf:
+            raise ValueError(f"text from {span.start_s} to {span.end_s} s")
+
+
+def check_fields(fields: Mapping[str, FieldValue]) -> None:
+    """Raise ValueError when a field is no text, finite number or truth value."""
+    for name, value in fields.items():
+        real = isinstance(value, int | float) and math.isfinite(value)
+        if not (isinstance(value, str) or real):
+            raise ValueError(f"field {name!r} holds {value!r}")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 
 from data.store.base import FrameVectors, StoreStats
-from data.types import Hit, MediaItem
+from data.types import Hit, MediaItem, TextHit
 
 
 class ReferenceStore:
@@ -45,7 +46,7 @@ class ReferenceStore:
             if media_id in self.contents:
                 rows = self.contents[media_id]
                 path = min(p for p, row in self.paths.items() if row.media_id == media_id and not row.reason)
-                yield MediaItem(media_id, path, rows.info, rows.size_bytes)
+                yield MediaItem(media_id, path, rows.info, rows.size_bytes, dict(rows.fields))
 
     def segments(self, media_id):
         return list(self.contents[media_id].segments) if media_id in self.contents else []
@@ -53,9 +54,7 @@ class ReferenceStore:
     def search_vectors(self, channel, vector, k, where):
         hits = []
         for media_id, rows in self.contents.items():
-            if where.kinds and rows.info.kind not in where.kinds:
-                continue
-            if (where.media_ids and media_id not in where.media_ids) or media_id in where.exclude_media_ids:
+            if not self._lets(where, media_id):
                 continue
             for time_s, score in zip(rows.times_s.tolist(), (rows.vectors[channel] @ vector).tolist(), strict=True):
                 hits.append(Hit(media_id, None if np.isnan(time_s) else time_s, channel, score))
@@ -66,6 +65,48 @@ class ReferenceStore:
         order = np.argsort(rows.times_s, kind="stable")
         return FrameVectors(rows.times_s[order], rows.segment_of_frame[order], rows.vectors[channel][order])
 
+    def texts(self, media_id, channels=()):
+        spans = self.contents[media_id].texts if media_id in self.contents else ()
+        kept = [span for span in spans if not channels or span.channel in channels]
+        return sorted(kept, key=lambda span: (span.start_s or 0, span.end_s or 0))
+
+    def put_texts(self, media_id, channel, spans, *, stage):
+        rows = self.contents[media_id]
+        texts = [*(span for span in rows.texts if span.channel != channel), *spans]
+        self.contents[media_id] = replace(rows, texts=texts, stages={**rows.stages, channel: stage})
+
+    def put_fields(self, fields):
+        for media_id, values in fields.items():
+            if media_id in self.contents:
+                self.contents[media_id] = replace(self.contents[media_id], fields=values)
+
+    def stages(self):
+        return {media_id: dict(rows.stages) for media_id, rows in self.contents.items()}
+
+    def search_texts(self, words, k, where, *, channels=(), phrase=False):
+        """Exact words only, no stems, and any score."""
+        found = []
+        for media_id in self.contents:
+            for span in self.texts(media_id, channels):
+                if self._lets(where, media_id) and (
+                    words in span.text if phrase else set(words.split()) & set(span.text.split())
+                ):
+                    found.append(TextHit(media_id, span, 1.0))
+        return found[:k]
+
+    def _lets(self, where, media_id):
+        kind = self.contents[media_id].info.kind
+        return (
+            (not where.kinds or kind in where.kinds)
+            and (not where.media_ids or media_id in where.media_ids)
+            and media_id not in where.exclude_media_ids
+            and all(self._holds(each, self.contents[media_id]) for each in where.conditions)
+        )
+
+    def _holds(self, condition, rows):
+        assert (condition.name, condition.op) == ("price", "<")
+        return rows.fields["price"] < condition.value
+
     def stats(self):
         every = self.contents.values()
         return StoreStats(
@@ -74,6 +115,7 @@ class ReferenceStore:
             failed=sum(1 for row in self.paths.values() if row.reason),
             segments=sum(len(rows.segments) for rows in every),
             frames=sum(len(rows.times_s) for rows in every),
+            texts=sum(len(rows.texts) for rows in every),
             duration_s=sum(rows.info.duration_s or 0.0 for rows in every),
         )
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.store.base import Filter
-from data.types import MediaInfo
-from tests.store.made import file_row, medium, unit
+from data.store.base import Condition, Filter
+from data.types import MediaInfo, TextSpan
+from tests.store.made import file_row, medium, spans, unit
 
 NASTY = ["/a'b", '/a"b', "/new\nline", "/\N{DOG FACE}", "/%41%0041", "/\udcff\udc80raw", "/\ud800", "/''; --", "/a\\b"]
 
@@ -131,3 +131,78 @@ def test_nothing_at_all(store):
     store.record_files([])
     assert store.forget_paths([]) == 0 and store.files() == {} and list(store.media()) == []
     assert search(store, np.eye(16, dtype=np.float32)[0]) == []
+
+
+def test_texts_are_found_in_english_and_chinese(store, request):
+    store.add([medium("m", "/m", seed=1), medium("n", "/n", seed=2), medium("s", "/s", kind="image")])
+    store.put_texts("s", "screen", [TextSpan("screen", "SALE: sofas 50% off", None, None)], stage="r1")
+    store.put_texts("m", "caption", [TextSpan("caption", "今天的天气很好，我们去公园散步", 1.0, 2.0)], stage="c1")
+    (hit,) = store.search_texts("word1", 1, Filter())
+    assert hit.media_id == "m" and "word1" in hit.span.text
+    assert {h.media_id for h in store.search_texts("word1 word2", 9, Filter())} == {"m", "n"}
+    assert [h.media_id for h in store.search_texts("word2", 9, Filter(media_ids=("m",)))] == []
+    assert (
+        store.search_texts("nowhere", 9, Filter())
+        == store.search_texts("hello", 9, Filter(), channels=["caption"])
+        == []
+    )
+    assert {h.media_id for h in store.search_texts("hello word2", 9, Filter(), phrase=True)} == {"n"}
+    if "reference" in request.node.name:
+        return  # knows no stems and no Chinese words
+    assert [h.media_id for h in store.search_texts("公园", 9, Filter())] == ["m"]
+    assert [h.media_id for h in store.search_texts("天气很好", 9, Filter(), phrase=True)] == ["m"]
+    assert [h.media_id for h in store.search_texts("sofa", 9, Filter())] == ["s"]
+    for odd in ("", "…", "' OR 1=1 --", '"', "word1)(", "+-*^~"):
+        assert all(h.media_id == "m" for h in store.search_texts(odd, 9, Filter(), phrase='"' in odd))
+
+
+def test_a_later_pass_replaces_one_channel(store):
+    store.add([medium("m", "/m", seed=1)])
+    before = store.texts("m")
+    store.put_texts("m", "screen", spans("on screen", "screen"), stage="ocr@1")
+    assert store.texts("m", ["speech"]) == before
+    assert store.texts("m", ["screen"]) == list(spans("on screen", "screen"))
+    assert store.stages()["m"] == {"frames": "all", "screen": "ocr@1"} and store.stats().texts == 4
+    store.put_texts("m", "speech", [], stage="none")
+    assert store.texts("m") == list(spans("on screen", "screen")) and store.search_texts("word1", 5, Filter()) == []
+    store.add([medium("m", "/m", seed=2)])
+    assert store.stages()["m"] == {"frames": "all"} and [h.media_id for h in store.search_texts("word2", 1, Filter())]
+
+
+@pytest.mark.parametrize(
+    "name, op, value, ids",
+    [
+        ("price", "<", 3, "m1 m2"), ("price", ">=", 3.0, "m3"), ("price", "=", 2, "m2"), ("price", "!=", 2, "m1 m3 s"),
+        ("price", "<", "3", ""), ("name", "=", "IT'S", "m1 m2 m3"), ("name", "contains", "T'", "m1 m2 m3"),
+        ("missing", "=", 1, ""), ("missing", "!=", 1, "m1 m2 m3 s"), ("duration_s", "<", 60, "m1 m2 m3"),
+        ("path", "under", "/dir", "m1 m2"), ("path", "under", "/di", ""), ("path", "contains", "FILM", "m2"),
+        ("codec", "=", "H264", "m1 m2 m3 s"), ("captured_at", ">=", "2024", "s"), ("camera", "contains", "canon", "s"),
+        ("field.width", "=", 1, "s"), ("width", ">", 100, "m1 m2 m3 s"),
+    ],
+)  # fmt: skip
+def test_conditions_are_exact(store, request, name, op, value, ids):
+    if "reference" in request.node.name:
+        pytest.skip("the reference knows one condition")
+    still = MediaInfo("image", 640, 360, None, "jpeg", "h264", captured_at="2024-05-01", tags={"camera": "Canon EOS"})
+    store.add(
+        [medium("m1", "/dir/a.mp4", seed=1), medium("m2", "/dir/x/film.mp4", seed=2), medium("m3", "/other/c", seed=3)]
+    )
+    store.add([medium("s", "/s.jpg", kind="image", info=still)])
+    store.put_fields({"s": {"width": 1, "sold": True}, "nowhere": {"a": 1}})
+    where = Filter(conditions=(Condition(name, op, value),))
+    hits = store.search_vectors("joint", np.eye(16, dtype=np.float32)[0], 99, where)
+    assert {hit.media_id for hit in hits} == set(ids.split())
+    assert {hit.media_id for hit in store.search_texts("hello", 99, where)} == set(ids.split()) - {"s"}
+
+
+def test_fields_and_texts_that_are_none_are_refused(store, request):
+    if "reference" in request.node.name:
+        pytest.skip("the reference checks nothing")
+    store.add([medium("m", "/m")])
+    with pytest.raises(ValueError, match="price"):
+        store.put_fields({"m": {"price": float("nan")}})
+    with pytest.raises(ValueError, match="other channels"):
+        store.put_texts("m", "screen", spans("x", "speech"), stage="s")
+    with pytest.raises(ValueError, match="from 2"):
+        store.put_texts("m", "speech", [TextSpan("speech", "x", 2.0, 1.0)], stage="s")
+    assert next(store.media()).fields == {"price": 0.0, "name": "it's"}

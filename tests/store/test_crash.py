@@ -10,7 +10,7 @@ import numpy as np
 
 from data.store.base import Filter
 from data.store.lance import create_or_open, open_reader
-from tests.store.made import MODELS, medium
+from tests.store.made import MODELS, medium, spans
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,6 +37,11 @@ def check_whole(store):
         if item.media_id != "again":
             np.testing.assert_allclose(frames.vectors, expected.vectors["joint"], atol=5e-4)
             assert store.segments(item.media_id) == list(expected.segments)
+            # a later pass replaces the texts as a whole
+            stages, texts = store.stages().get(item.media_id), store.texts(item.media_id)
+            if list(store.media([item.media_id])):
+                later = list(spans(f"later {seed}"))
+                assert texts == later or (texts == list(expected.texts) and stages == {"frames": "all"})
         count += 1
     return count
 
@@ -60,6 +65,7 @@ def test_a_killed_writer_leaves_whole_media_only(library):
             stats = store.stats()
             assert store._tables["frames"].count_rows() == stats.frames
             assert store._tables["segments"].count_rows() == stats.segments
+            assert store._tables["texts"].count_rows() == stats.texts
             assert {row.media_id for row in store.files().values()} == ids
         seen = before
     assert seen > 5

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from data import errors
-from data.store.base import Filter
+from data.store.base import SCHEMA_VERSION, Filter
 from data.store.lance import create_or_open, open_reader, read_manifest
 from data.store.manifest import new_manifest, write_manifest
 from tests.store.made import DIM, MODELS, medium
@@ -36,7 +36,7 @@ def sentence(info):
 
 def test_the_manifest_says_what_made_it(made):
     manifest = read_manifest(made)
-    assert manifest.models == MODELS and manifest.profile == "lite" and manifest.schema_version == 1
+    assert manifest.models == MODELS and manifest.profile == "lite" and manifest.schema_version == SCHEMA_VERSION
     assert manifest.created_at.endswith("+00:00") and manifest.product_version
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from data.store import reader as reader_module
 from data.store import resident
-from data.store.base import Filter
+from data.store.base import Condition, Filter
 from data.store.lance import create_or_open, open_reader
-from tests.store.made import MODELS, file_row, medium, unit
+from tests.store.made import MODELS, file_row, medium, spans, unit
 from tests.store.reference import ReferenceStore
 
 ids = st.sampled_from(["a", "b'", "c\n", "d\udcff"])
@@ -27,6 +27,10 @@ operations = st.lists(
         st.tuples(st.just("add"), st.lists(media, min_size=1, max_size=3)),
         st.tuples(st.just("record"), st.lists(st.tuples(paths, ids, st.booleans()), max_size=3)),
         st.tuples(st.just("forget"), st.lists(paths, max_size=3)),
+        st.tuples(
+            st.just("texts"), st.tuples(ids, st.sampled_from(["speech", "screen"]), st.sampled_from(["", "hi word3"]))
+        ),
+        st.tuples(st.just("fields"), st.dictionaries(ids, st.just({"price": 5.0, "new": "x"}))),
         st.tuples(st.just("reopen"), st.none()),
     ),
     min_size=4,
@@ -60,6 +64,14 @@ def test_same_as_the_reference(how, operations, seed):
                     row = row if row.reason or row.media_id in reference.contents else replace(row, reason="bad")
                     store.record_files([row])
                     reference.record_files([row])
+            elif name == "texts":
+                media_id, channel, text = argument
+                if media_id in reference.contents:
+                    for each in (store, reference):
+                        each.put_texts(media_id, channel, spans(text, channel) if text else (), stage="toy@2")
+            elif name == "fields":
+                for each in (store, reference):
+                    each.put_fields(argument)
             elif name == "forget":
                 assert store.forget_paths(argument) == reference.forget_paths(argument)
             else:
@@ -98,8 +110,18 @@ def same(store, reference, seed):
         np.testing.assert_array_equal(ours.times_s, theirs.times_s)
         np.testing.assert_array_equal(ours.segment_of_frame, theirs.segment_of_frame)
         np.testing.assert_allclose(ours.vectors, theirs.vectors, atol=5e-4)
+        assert store.texts(media_id) == reference.texts(media_id)
+    assert {i.media_id: i.fields for i in store.media()} == {i.media_id: i.fields for i in reference.media()}
+    assert store.stages() == reference.stages()
     query = unit(np.random.default_rng(seed), 1)[0]
+    cheap = Filter(conditions=(Condition("price", "<", 50.0),))
+    for words, where, phrase in (
+        ("hello", Filter(), False), ("word3 word7", cheap, False), ("hi word3", Filter(kinds=("video",)), True)
+    ):  # fmt: skip
+        ours, theirs = (s.search_texts(words, 50, where, phrase=phrase) for s in (store, reference))
+        assert {(hit.media_id, hit.span) for hit in ours} == {(hit.media_id, hit.span) for hit in theirs}
     for where in (
+        cheap,
         Filter(),
         Filter(kinds=("image", "gif")),
         Filter(media_ids=("a", "c\n")),

@@ -1,0 +1,71 @@
+"""Older libraries brought up to this schema in place, under the writer's lock.
+
+Each step looks whether it is already done, and the manifest changes last: after a kill the next opening goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from data.errors import IndexMismatch
+from data.store.base import SCHEMA_VERSION
+from data.store.manifest import TABLES, Manifest, unwritable, write_manifest
+from data.store.rows import schemas
+
+
+def upgrade(directory: Path, manifest: Manifest, index_words: Callable[[Any], None]) -> Manifest:
+    """The manifest of the library in this schema. Its rows keep their editions, so nothing is indexed again.
+
+    Args:
+        index_words: makes the word index of a table of texts.
+
+    Raises:
+        IndexMismatch: it is of a newer release. LibraryError: it cannot be written.
+    """
+    import lancedb
+
+    if manifest.schema_version > SCHEMA_VERSION:
+        raise IndexMismatch(
+            f"The library at {str(directory)!r} has schema version {manifest.schema_version}, "
+            f"newer than this release's {SCHEMA_VERSION}.",
+            remedy=f"Update: pip install --upgrade 'secondsight>={manifest.product_version}'.",
+        )
+    try:
+        database = lancedb.connect(str(directory / TABLES))
+        if manifest.schema_version == 1:
+            _from_1(database, schemas(manifest.models), index_words)
+        upgraded = replace(manifest, schema_version=SCHEMA_VERSION)
+        write_manifest(directory, upgraded)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise unwritable(directory, error) from error
+    return upgraded
+
+
+def _from_1(database: Any, wanted: dict[str, Any], index_words: Callable[[Any], None]) -> None:
+    """2 brought texts, what is seen in a segment, stages and the owner's fields."""
+    whole = "cast({} as bigint)"
+    for table, columns in (
+        (
+            "media",
+            {
+                "texts_edition": whole.format("edition"),
+                "n_texts": whole.format("0"),
+                "stages": "'{}'",
+                "fields": "'{}'",
+            },
+        ),
+        ("segments", {"seen": "''"}),
+    ):
+        opened = database.open_table(table)
+        missing = {name: value for name, value in columns.items() if name not in opened.schema.names}
+        if missing:
+            opened.add_columns(missing)
+            opened.alter_columns(*({"path": name, "nullable": True} for name in missing))
+    if "texts" not in database.table_names():
+        database.create_table("texts", schema=wanted["texts"])
+    texts = database.open_table("texts")
+    if not texts.list_indices():
+        index_words(texts)

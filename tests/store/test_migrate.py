@@ -1,0 +1,82 @@
+"""A library of the first release opens in this one; library_v1.tar.gz was written by it (schema 1)."""
+
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.store.base import SCHEMA_VERSION, Filter
+from data.store.lance import create_or_open, open_reader, read_manifest
+from tests.store.made import MODELS, medium, spans
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def old(tmp_path):
+    with tarfile.open(HERE / "library_v1.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    return tmp_path / "lib_v1"
+
+
+def whole(store):
+    assert {item.media_id: str(item.path) for item in store.media()} == {
+        "m1": "/films/one.mp4", "s1": "/stills/'two'%.jpg", "g1": "/gifs/three.gif",
+    }  # fmt: skip
+    assert store.files()["/bad.mp4"].reason == "broken"
+    frames = store.frame_vectors("joint", "m1")
+    np.testing.assert_allclose(frames.vectors, medium("m1", "/", frames=5).vectors["joint"], atol=5e-4)
+    assert [len(store.segments(media_id)) for media_id in ("m1", "s1", "g1")] == [2, 1, 2]
+    assert len(store.search_vectors("joint", np.eye(16, dtype=np.float32)[0], 99, Filter())) == 9
+
+
+def test_reading_upgrades_in_place_and_loses_nothing(old):
+    assert read_manifest(old).schema_version == 1
+    store = open_reader(old, MODELS)
+    whole(store)
+    assert store.texts("m1") == [] and store.stages()["m1"] == {} and store.search_texts("hello", 5, Filter()) == []
+    assert read_manifest(old).schema_version == SCHEMA_VERSION
+
+
+def test_writing_goes_on_in_the_new_schema(old):
+    with create_or_open(old, MODELS, profile="lite") as store:
+        store.put_texts("m1", "speech", spans("hello there"), stage="s1")
+        store.put_fields({"s1": {"price": 3}})
+        store.add([medium("m2", "/new.mp4", seed=7)])
+    store = open_reader(old, MODELS)
+    assert [hit.media_id for hit in store.search_texts("there", 1, Filter())] == ["m1"]
+    assert {item.media_id: item.fields for item in store.media()}["s1"] == {"price": 3}
+    assert store.stats().media == {"gif": 1, "image": 1, "video": 2}
+
+
+def test_killed_half_way_it_goes_on(old, tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from data.store.lance import open_reader;"
+        "print(1, flush=True); open_reader(Path(sys.argv[1]))"
+    )
+    for turn in range(4):
+        copy = tmp_path / f"copy{turn}"
+        shutil.copytree(old, copy)
+        process = subprocess.Popen([sys.executable, "-c", code, str(copy)], stdout=subprocess.PIPE, cwd=HERE.parents[1])
+        process.stdout.readline()
+        time.sleep(0.3 + 0.15 * turn)
+        process.kill()
+        process.wait()
+        whole(open_reader(copy, MODELS))
+
+
+def test_a_newer_library_is_left_alone(old):
+    manifest = json.loads((old / "library.json").read_text())
+    (old / "library.json").write_text(json.dumps({**manifest, "schema_version": 99}))
+    before = sorted(str(path) for path in old.rglob("*"))
+    with pytest.raises(Exception, match="newer than this release"):
+        create_or_open(old, MODELS, profile="lite")
+    assert sorted(str(path) for path in old.rglob("*") if path.name != "library.lock") == [
+        p for p in before if not p.endswith(".lock")
+    ]
