@@ -16,7 +16,8 @@
     ├── ModelError              models and their weights
     │   ├── MissingExtra        an optional part is not installed; names the extra
     │   ├── WeightsUnavailable  weights cannot be had or do not match their sha256
-    │   └── UnknownProfile      no such profile
+    │   ├── UnknownProfile      no such profile
+    │   └── ServerFailed        a model server cannot be reached, refuses, or does not answer as it should
     └── Interrupted             exit code 130 the person stopped it; what was finished is kept
 
 Every message is one sentence that quotes the bad value and ends with the remedy. It reaches a person as it is, so it
@@ -110,6 +111,10 @@ class WeightsUnavailable(ModelError):
 
 
 class UnknownProfile(ModelError):
+    pass
+
+
+class ServerFailed(ModelError):
     pass
 
 

@@ -30,6 +30,15 @@ class Settings(BaseSettings):
     batch_size: int = Field(default=16, ge=1, le=1024, description="pictures embedded at once")
     localise: int = Field(default=1, ge=0, le=100, description="best moments whose second is looked at again, densely")
     threads: int = Field(default=0, ge=0, description="model threads; 0: all cores")
+    server_chat: str = Field(
+        default="", description="MODEL or MODEL@URL that describes and answers; empty: the server's"
+    )
+    server_embed: str = Field(default="", description="MODEL or MODEL@URL that makes vectors; empty: those of lite")
+    server_rerank: str = Field(
+        default="", description="MODEL or MODEL@URL of a re-ranker; empty: yes or no by the chat"
+    )
+    server_concurrency: int = Field(default=16, ge=1, le=256, description="requests to a model server at once")
+    server_timeout_s: float = Field(default=180.0, gt=0, le=3600, description="for one request with all its retries")
 
     @classmethod
     def settings_customise_sources(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -133,6 +133,11 @@ class Caption:
 
 
 class Captioner(Protocol):
+    @property
+    def revision(self) -> str:
+        """ "id@revision prompts@digest": changes whenever the same clip may be captioned in other words."""
+        ...
+
     def caption(self, clips: Sequence[Clip], language: str = "en") -> list[Caption]:
         """One caption a clip, in order. A clip that cannot be captioned gives a Caption with `failed` set."""
         ...
@@ -205,6 +210,28 @@ class Answerer(Protocol):
         ...
 
 
+class Writer(Protocol):
+    """A language model asked in words alone: what chapters and summaries are written with."""
+
+    @property
+    def revision(self) -> str:
+        """ "id@revision": changes whenever the same words may be answered otherwise."""
+        ...
+
+    def write(self, system: str, text: str, *, most_tokens: int, schema: Mapping[str, Any] | None = None) -> str:
+        """The answer to one turn, at temperature 0.
+
+        Args:
+            system: what is asked, ours. text: what it is asked of; may hold untrusted words.
+            schema: JSON schema of the wanted answer, for backends that can hold a model to one; the caller parses and
+                checks the answer all the same.
+
+        Raises:
+            ModelError: the model cannot be had or gave no answer.
+        """
+        ...
+
+
 SPEECH_RATE_HZ = 16_000
 
 
@@ -271,6 +298,7 @@ class ModelSet:
     reranker: Reranker | None = None
     grounder: Grounder | None = None
     answerer: Answerer | None = None
+    writer: Writer | None = None
     transcriber: Transcriber | None = None
     text_reader: TextReader | None = None
     tagger: Tagger | None = None
