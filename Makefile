@@ -13,7 +13,7 @@ demo: $(BIN)/python
 	$(BIN)/secondsight demo
 
 test: $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[test,heic]'
+	$(BIN)/python -m pip install --quiet --editable '.[test,heic,speech,ocr]'
 	$(BIN)/secondsight models pull
 	$(BIN)/python -m pytest
 

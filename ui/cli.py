@@ -51,12 +51,16 @@ def index(
         str | None, typer.Option(help="Profile of models (see 'models list').", metavar="PROFILE")
     ] = None,
     keep_missing: Annotated[bool, typer.Option("--keep-missing", help="Keep what was deleted from disk.")] = False,
+    speech: Annotated[
+        bool, typer.Option("--speech", help="Transcribe videos that have no subtitles (extra: speech).")
+    ] = False,
+    screen: Annotated[bool, typer.Option("--screen", help="Read the text shown in pictures (extra: ocr).")] = False,
     as_json: Json = False,
 ) -> None:
     """Bring the library up to date with files and folders. Only what is new or changed is worked on."""
     from ui.commands import index
 
-    index.run(paths, library, models, keep_missing, as_json)
+    index.run(paths, library, models, as_json, keep_missing=keep_missing, listen=speech, read=screen)
 
 
 @app.command()

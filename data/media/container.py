@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import av
 from av.stream import Discard, Disposition
@@ -20,6 +22,7 @@ _FORMATS = (
     "h264,hevc,mjpeg,av1,obu,dv,nut,rm,wtv"
 )
 _MAX_DEMUX_ERRORS = 100
+_TEXT_CODECS = ("subrip", "srt", "mov_text", "ass", "ssa", "webvtt", "text", "microdvd")
 
 
 class OpenVideo:
@@ -247,6 +250,48 @@ class OpenVideo:
         if video_s is None:  # an elementary stream without times: a frame a packet
             return (untimed * frame_s, untimed * frame_s) if untimed else None
         return video_s, any_s or video_s
+
+    # What stands beside the picture. Its times are seconds of the container's own clock: `origin_s` is the picture's 0.
+
+    def origin_s(self) -> float:
+        """Where second 0 of the picture lies on the container's clock."""
+        if self.origin is None:
+            next(self.run(), None)
+            self.rewind()
+        return float((self.origin or 0) * self._time_base)
+
+    def audio_stream(self) -> av.AudioStream | None:
+        """The main sound track that can be decoded, None when there is none."""
+        streams = [stream for stream in self._container.streams.audio if stream.codec_context is not None]
+        return max(streams, key=lambda s: bool(s.disposition & Disposition.default), default=None)
+
+    def subtitle_stream(self) -> av.subtitles.stream.SubtitleStream | None:
+        """The first stream of subtitles that are text, not pictures; None when there is none."""
+        return next(
+            (s for s in self._container.streams.subtitles if s.codec_context and s.codec_context.name in _TEXT_CODECS),
+            None,
+        )
+
+    def sound_frames(self, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
+        for packet in self.packets(stream):
+            try:
+                yield from packet.decode()
+            except (av.FFmpegError, OSError, ValueError):
+                self.damaged += 1
+
+    def packets(self, wanted: av.stream.Stream) -> Iterator[av.Packet]:
+        """All packets of one stream, from the start; those of the others are not even read where that is possible."""
+        self.rewind()
+        self._at_start = False
+        for stream in self._container.streams:
+            stream.discard = Discard.default if stream.index == wanted.index else Discard.all
+        yield from self._packets(wanted)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
 
     def _read_only_video(self, only: bool) -> None:
         for stream in self._container.streams:

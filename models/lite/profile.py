@@ -9,8 +9,15 @@ from models.registry import Profile
 
 def load(settings: Settings, variant: str) -> ModelSet:
     from models.lite.embedder import LiteEmbedder
+    from models.reading.rapid import RapidReader
+    from models.speech.whisper import WhisperTranscriber
 
-    return ModelSet(profile="lite", joint=LiteEmbedder(settings))
+    return ModelSet(
+        profile="lite",
+        joint=LiteEmbedder(settings),
+        transcriber=WhisperTranscriber(settings),
+        text_reader=RapidReader(settings),
+    )
 
 
 PROFILE = Profile(

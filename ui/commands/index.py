@@ -21,13 +21,23 @@ if TYPE_CHECKING:
     from indexer.pipeline import IndexReport, Progress
 
 _SHOWN_WARNINGS = 20
+_VERBS = {"listen": "Listening to", "read": "Reading"}
 
 
-def run(paths: Sequence[Path], library: Path | None, models: str | None, keep_missing: bool, as_json: bool) -> None:
+def run(
+    paths: Sequence[Path],
+    library: Path | None,
+    models: str | None,
+    as_json: bool,
+    *,
+    keep_missing: bool,
+    listen: bool,
+    read: bool,
+) -> None:
     from data import settings as configuration
 
     settings = configuration.load(library=library, models=models)
-    report = index_with_progress(paths, settings, keep_missing=keep_missing, quiet=as_json)
+    report = index_with_progress(paths, settings, keep_missing=keep_missing, listen=listen, read=read, quiet=as_json)
     if as_json:
         print_json(as_dict(report))
     else:
@@ -46,13 +56,22 @@ def as_dict(report: IndexReport) -> dict[str, object]:
         "moved": report.moved,
         "removed": report.removed,
         "failed": [{"path": failure.path, "reason": failure.reason} for failure in report.failed],
+        "warnings": [{"path": warning.path, "reason": warning.reason} for warning in report.warnings],
+        "texts": report.texts,
+        "interrupted": report.interrupted,
         "ignored": report.ignored,
         "seconds": report.seconds,
     }
 
 
 def index_with_progress(
-    paths: Sequence[Path], settings: Settings, *, keep_missing: bool = False, quiet: bool = False
+    paths: Sequence[Path],
+    settings: Settings,
+    *,
+    keep_missing: bool = False,
+    listen: bool = False,
+    read: bool = False,
+    quiet: bool = False,
 ) -> IndexReport:
     """`indexer.pipeline.index` with the weights fetched, a bar on stderr and an orderly Ctrl-C."""
     from indexer import pipeline
@@ -72,6 +91,8 @@ def index_with_progress(
             models=models,
             settings=settings,
             keep_missing=keep_missing,
+            listen=listen,
+            read=read,
             on_progress=on_progress,
             should_stop=should_stop,
         )
@@ -95,6 +116,8 @@ def _bar(console: Console) -> Iterator[Callable[[Progress], None]]:
 
         def show(progress: Progress) -> None:
             name = plain(Path(progress.path).name, 32) if progress.path else "Looking at the files …"
+            if progress.stage in _VERBS:
+                name = f"{_VERBS[progress.stage]} {name}"
             bars.update(
                 task,
                 description=name,
@@ -136,6 +159,8 @@ def summarise(report: IndexReport, console: Console) -> None:
     for number, what in ((report.unchanged, "unchanged"), (report.moved, "moved"), (report.removed, "removed")):
         if number:
             parts.append(f"{number:,} {what}")
+    if report.texts:
+        parts.append(f"{count(report.texts, 'line')} of speech and writing")
     if report.failed:
         parts.append(f"{len(report.failed):,} failed")
     nothing = not (report.indexed or report.moved or report.removed or report.failed)
@@ -149,7 +174,7 @@ def summarise(report: IndexReport, console: Console) -> None:
         more = ", …" if len(kinds) > 8 else ""
         console.print(f"Passed over, not media: {named}{more}.", markup=False)
     if report.warnings:
-        console.print(f"\nIndexed, but not whole ({len(report.warnings)}):")
+        console.print(f"\nIndexed, with remarks ({len(report.warnings)}):")
         for warning in report.warnings[:_SHOWN_WARNINGS]:
             console.print(f"  {failure_text(warning.path, warning.reason)}", markup=False)
         if len(report.warnings) > _SHOWN_WARNINGS:

@@ -1,0 +1,100 @@
+"""The texts of media that are already in the library: what is said and what is written.
+
+A stage of its own behind the vectors: a film is found by its pictures as soon as they are in, each medium's texts are
+written whole or not at all, and what a run did not come to, or was not asked for, the next one does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.errors import MediaError
+from data.settings import Settings
+from data.store.base import Store
+from data.types import MediaItem, TextChannel, TextSpan
+from indexer.discover import Failure
+from indexer.listen import is_done, speech, stage_of
+from indexer.read_screen import written
+from models.base import ModelSet
+
+Tell = Callable[[str, str, int, int], None]  # (stage, path, media done, media in all)
+
+
+@dataclass(frozen=True, slots=True)
+class Enriched:
+    """media: how many got texts now; spans: how many; warnings: what was not whole."""
+
+    media: int
+    spans: int
+    warnings: tuple[Failure, ...]
+    interrupted: bool
+
+
+def enrich(
+    store: Store,
+    paths: Sequence[Path],
+    models: ModelSet,
+    settings: Settings,
+    *,
+    listen: bool,
+    read: bool,
+    tell: Tell | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Enriched:
+    """Bring the texts of the media below `paths` up to date. Subtitles are always read; models only where asked.
+
+    Args:
+        listen: transcribe what has no subtitles. read: read what is written.
+
+    Raises:
+        MissingExtra, WeightsUnavailable: the model asked for is not here.
+    """
+    stop = should_stop or (lambda: False)
+    transcriber = models.transcriber if listen else None
+    reader = models.text_reader if read else None
+    todo = list(_missing(store, paths, models, listen=listen, read=read))
+    media = spans_written = 0
+    warnings: list[Failure] = []
+    for done, (item, channel, stage) in enumerate(todo):
+        if stop():
+            return Enriched(media, spans_written, tuple(warnings), True)
+        if tell is not None:
+            tell("listen" if channel == "speech" else "read", str(item.path), done, len(todo))
+        spans: list[TextSpan] | None
+        try:
+            if channel == "speech":
+                spans, told = speech(item, transcriber, stop)
+                warnings += [Failure(str(item.path), reason) for reason in told]
+            else:
+                assert reader is not None
+                spans, _ = written(item, reader, settings.max_pixels, stop)
+        except (MediaError, OSError) as error:
+            warnings.append(Failure(str(item.path), f"no {channel} text: {error}"))
+            continue
+        if spans is None:
+            return Enriched(media, spans_written, tuple(warnings), True)
+        store.put_texts(item.media_id, channel, spans, stage=stage)
+        media += bool(spans)
+        spans_written += len(spans)
+    return Enriched(media, spans_written, tuple(warnings), False)
+
+
+def _missing(
+    store: Store, paths: Sequence[Path], models: ModelSet, *, listen: bool, read: bool
+) -> Iterable[tuple[MediaItem, TextChannel, str]]:
+    roots = [os.path.abspath(path) for path in paths]
+    stages = store.stages()
+    for item in list(store.media()):
+        text = str(item.path)
+        if not any(text == root or text.startswith(root.rstrip(os.sep) + os.sep) for root in roots):
+            continue
+        done = stages.get(item.media_id, {})
+        if item.info.kind == "video":
+            wanted = stage_of(item, models.transcriber if listen else None)
+            if not is_done(done.get("speech", ""), wanted):
+                yield item, "speech", wanted
+        if read and models.text_reader is not None and done.get("screen") != models.text_reader.revision:
+            yield item, "screen", models.text_reader.revision

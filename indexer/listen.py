@@ -1,0 +1,59 @@
+"""What is said in a video: subtitles where there are any, a speech model where it is asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+
+from data.errors import MediaError
+from data.media.audio import sound
+from data.media.subtitles import beside, spans_of
+from data.types import MediaItem, TextSpan
+from models.base import SPEECH_RATE_HZ, Transcriber
+
+NOT_LISTENED = "none"
+
+
+def stage_of(item: MediaItem, transcriber: Transcriber | None) -> str:
+    """How the speech of a medium would be had now: by whom, and what lies beside the file."""
+    digest = hashlib.blake2b(digest_size=6)
+    for file in beside(item.path):
+        try:
+            stat = file.stat()
+        except OSError:
+            continue
+        digest.update(f"{os.fsencode(file.name)!r} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return f"{transcriber.revision if transcriber is not None else NOT_LISTENED} {digest.hexdigest()}"
+
+
+def is_done(stage: str, wanted: str) -> bool:
+    """A library that was listened to stays so when a later run does not ask for it."""
+    by, _, beside_it = stage.partition(" ")
+    wanted_by, _, wanted_beside = wanted.partition(" ")
+    return beside_it == wanted_beside and by != "" and wanted_by in (by, NOT_LISTENED)
+
+
+def speech(
+    item: MediaItem, transcriber: Transcriber | None, stop: Callable[[], bool]
+) -> tuple[list[TextSpan] | None, list[str]]:
+    """(spans in order, what was wrong); spans None when it was stopped half way.
+
+    Subtitles were made by people or cost something to make: where there are any, the model is not asked.
+    """
+    duration_s = item.info.duration_s or 0.0
+    spans, told = spans_of(item.path, duration_s)
+    if spans or transcriber is None or not item.info.has_audio:
+        return spans, told
+    language: str | None = None
+    try:
+        for piece in sound(item.path, rate_hz=SPEECH_RATE_HZ):
+            if stop():
+                return None, told
+            heard = transcriber.transcribe(piece.samples, start_s=piece.start_s, language=language)
+            spans += [span for span in heard if (span.start_s or 0.0) < duration_s]
+            if heard and language is None:
+                language = heard[0].language or None  # found once for a film: a quiet piece is easily taken for another
+    except MediaError as error:
+        told.append(str(error))
+    return spans, told

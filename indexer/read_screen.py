@@ -1,0 +1,114 @@
+"""What is written in pictures and films, read only where it may have changed: one reading costs a second of a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+
+import numpy as np
+import numpy.typing as npt
+
+from data.media import open_media
+from data.types import Box, MediaItem, Pixels, TextSpan
+from models.base import TextReader
+
+RATE_FPS = 1.0
+LARGEST_SIDE = 720  # short side at which is read: a line of 2 % of the height still has 14 pixels
+_CELL = 16  # pixels of a cell of the map, at LARGEST_SIDE
+_STEP = 40  # brightness step (0..255) that counts as an edge of a letter
+_DENSE = 0.08  # share of a cell that is such edges
+_SAME_MAP = 0.6  # intersection over union of two maps that hold the same writing
+_SAME_TEXT = 0.8
+
+
+@dataclass(slots=True)
+class _Shown:
+    """Lines on screen since start_s."""
+
+    span: TextSpan
+    start_s: float
+
+
+def written(
+    item: MediaItem, reader: TextReader, max_pixels: int, stop: Callable[[], bool]
+) -> tuple[list[TextSpan] | None, int]:
+    """(spans with their boxes in display pixels, pictures read); spans None when it was stopped half way.
+
+    Raises:
+        MediaError: the file cannot be opened.
+    """
+    with open_media(item.path, max_pixels=max_pixels) as source:
+        side = min(LARGEST_SIDE, min(source.info.width, source.info.height))
+        if source.info.duration_s is None:
+            rgb = source.frame_at(None, short_side=side).rgb
+            return (_lines(reader, rgb, item) if rgb is not None else []), 1
+        open_lines: list[_Shown] = []
+        done: list[TextSpan] = []
+        last_map: npt.NDArray[np.bool_] | None = None
+        count, end_s = 0, 0.0
+        for frame in source.frames(rate_fps=RATE_FPS, short_side=side):
+            if stop():
+                return None, count
+            if frame.rgb is None or frame.time_s is None:
+                continue
+            end_s = frame.time_s + (frame.duration_s or 0.0)
+            letters = letter_map(frame.rgb)
+            if last_map is not None and _same(letters, last_map):
+                continue
+            last_map = letters
+            if letters.any():
+                count += 1
+                seen = _lines(reader, frame.rgb, item)
+            else:
+                seen = []
+            open_lines = _merged(open_lines, seen, frame.time_s, done)
+        _merged(open_lines, [], max(end_s, source.info.duration_s), done)
+        return sorted(done, key=lambda span: (span.start_s or 0.0, span.box.y if span.box else 0)), count
+
+
+def letter_map(rgb: Pixels) -> npt.NDArray[np.bool_]:
+    """(rows, columns) cells that are dense with sharp steps from left to right, as strokes of letters are."""
+    luma = rgb[:, :, 1].astype(np.int16)
+    steps = np.abs(np.diff(luma, axis=1)) > _STEP
+    height, width = (side // _CELL * _CELL for side in steps.shape)
+    cells = steps[:height, :width].reshape(height // _CELL, _CELL, width // _CELL, _CELL)
+    return cells.mean(axis=(1, 3)) > _DENSE
+
+
+def _same(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> bool:
+    union = int((a | b).sum())
+    return union == 0 or int((a & b).sum()) / union >= _SAME_MAP
+
+
+def _lines(reader: TextReader, rgb: Pixels, item: MediaItem) -> list[TextSpan]:
+    scale_x, scale_y = item.info.width / rgb.shape[1], item.info.height / rgb.shape[0]
+    out = []
+    for line in reader.read(rgb):
+        box = line.box
+        whole = Box(
+            round(box.x * scale_x), round(box.y * scale_y),
+            max(1, round(box.width * scale_x)), max(1, round(box.height * scale_y)),
+        )  # fmt: skip
+        out.append(TextSpan("screen", line.text, None, None, box=whole, source=reader.revision))
+    return out
+
+
+def _merged(held: list[_Shown], seen: list[TextSpan], at_s: float, done: list[TextSpan]) -> list[_Shown]:
+    """Lines still there go on; those that are gone end here; new ones begin."""
+    still: list[_Shown] = []
+    fresh = list(seen)
+    for shown in held:
+        match = next((line for line in fresh if _is_same_line(line, shown.span)), None)
+        if match is None:
+            done.append(replace(shown.span, start_s=shown.start_s, end_s=at_s))
+        else:
+            fresh.remove(match)
+            still.append(shown)
+    return still + [_Shown(line, at_s) for line in fresh]
+
+
+def _is_same_line(a: TextSpan, b: TextSpan) -> bool:
+    if a.box is None or b.box is None or SequenceMatcher(None, a.text, b.text).ratio() < _SAME_TEXT:
+        return False
+    return abs(a.box.y - b.box.y) <= max(a.box.height, b.box.height)

@@ -1,0 +1,1 @@
+"""What is said: words with their times."""
