@@ -67,7 +67,7 @@ def image_size(height: int, width: int, budget: PixelBudget) -> tuple[int, int]:
     Raises:
         UnsupportedMedia: longer than 200 times its other side.
     """
-    _check_aspect(height, width)
+    check_aspect(height, width)
     new_height, new_width = round(height / FACTOR) * FACTOR, round(width / FACTOR) * FACTOR
     if new_height * new_width > budget.max_pixels:
         return _shrink(height, width, math.sqrt(height * width / budget.max_pixels))
@@ -85,7 +85,7 @@ def clip_size(frames: int, height: int, width: int, budget: PixelBudget) -> tupl
     if min(height, width) < FACTOR:
         scale = max(FACTOR / height, FACTOR / width)
         height, width = int(height * scale), int(width * scale)
-    _check_aspect(height, width)
+    check_aspect(height, width)
     new_height, new_width = round(height / FACTOR) * FACTOR, round(width / FACTOR) * FACTOR
     pixels = round(frames / TEMPORAL) * TEMPORAL * new_height * new_width
     if pixels > budget.max_pixels:
@@ -117,7 +117,8 @@ def pair_times(times_s: Sequence[float]) -> list[float]:
     return [(first + second) / 2 for first, second in zip(padded[::2], padded[1::2], strict=True)]
 
 
-def _check_aspect(height: int, width: int) -> None:
+def check_aspect(height: int, width: int) -> None:
+    """Raises: UnsupportedMedia: longer than 200 times its other side."""
     if max(height, width) > MAX_ASPECT * min(height, width):
         raise UnsupportedMedia(
             f"A picture of {width}x{height} pixels is longer than {MAX_ASPECT} times its other side.",

@@ -117,14 +117,11 @@ def turn_text(turn: Turn) -> tuple[str, list[Patches], list[int]]:
         if isinstance(part, str):
             user.append(plain(part))
         elif isinstance(part, Picture) or len(part.frames) == 1:
-            still = part if isinstance(part, Picture) else None
-            if still is None:
+            if isinstance(part, Picture):
+                block = image_patches(part.rgb, part.budget)
+            else:
                 user.append(stamp(part.times_s[0]))
-            block = (
-                image_patches(still.rgb, still.budget)
-                if still is not None
-                else image_patches(part.frames[0], frames_budget(1, part.tokens_per_pair))
-            )
+                block = image_patches(part.frames[0], frames_budget(1, part.tokens_per_pair))
             blocks.append(block)
             counts.append(block.tokens_per_pair)
             user.append(f"{VISION_START}{IMAGE_PAD}{VISION_END}")
