@@ -50,7 +50,8 @@ def test_help_imports_nothing_heavy() -> None:
 def test_index_reports(shelf: Shelf) -> None:
     assert shelf.said.returncode == 3, shelf.said.stderr
     report = shelf.report
-    assert set(report) == {"indexed", "unchanged", "moved", "removed", "failed", "ignored", "seconds"}
+    told = {"indexed", "unchanged", "moved", "removed", "failed", "warnings", "texts", "interrupted", "ignored"}
+    assert set(report) == {*told, "seconds"}
     assert (report["indexed"], report["unchanged"], report["ignored"]) == (4, 0, {".txt": 1})
     (failure,) = report["failed"]
     assert failure["path"] == str(shelf.media / "fake.mp4") and failure["reason"]
