@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +12,7 @@ from PIL import ImageFile
 
 from data.errors import CorruptMedia
 from data.media.sampling import Timed, check_range, select
+from data.media.source import Choose
 from data.media.still import PILLOW_ERRORS, corrupt, image_info, open_image, orientation, small_luma, to_rgb
 from data.media.types_of_file import FileFormat, show
 from data.types import Frame
@@ -40,8 +41,8 @@ def _first(image: ImageFile.ImageFile) -> int:
 class AnimationSource:
     """Frames with time_s and duration_s out of the file. Reads front to back: each frame builds on those before."""
 
-    def __init__(self, path: Path, file_format: FileFormat, image: ImageFile.ImageFile) -> None:
-        self._path, self._format = path, file_format
+    def __init__(self, path: Path, file_format: FileFormat, image: ImageFile.ImageFile, max_pixels: int) -> None:
+        self._path, self._format, self._max_pixels = path, file_format, max_pixels
         self.warnings: tuple[str, ...] = ()
         self._first = _first(image)
         self._turn = orientation(image)
@@ -55,7 +56,8 @@ class AnimationSource:
 
     def _read_starts(self, image: ImageFile.ImageFile) -> list[float]:
         """Start of every frame and, last, the end. Decodes each once: only some formats say their delays up front."""
-        delays, stamps = [], []
+        delays: list[float] = []
+        stamps: list[float | None] = []
         count = getattr(image, "n_frames", 1) if self._format != "GIF" else None
         for index in itertools.count(self._first):
             if count is not None and index >= count:
@@ -84,6 +86,8 @@ class AnimationSource:
         end_s: float | None = None,
         short_side: int | None = None,
         luma: bool = False,
+        choose: Choose | None = None,
+        key_frames: bool = False,
     ) -> Iterator[Frame]:
         """See MediaSource.frames."""
         check_range(rate_fps, start_s, end_s, short_side)
@@ -92,16 +96,17 @@ class AnimationSource:
             for time_s, duration_s, image, sampled in select(decoded, rate_fps=rate_fps, start_s=start_s, end_s=end_s):
                 if not (sampled or luma):
                     continue
+                tap = small_luma(to_rgb(image, 48, self._turn)) if luma or choose else None
+                if choose is not None and tap is not None:
+                    sampled = choose(time_s, duration_s, tap)
                 rgb = to_rgb(image, short_side, self._turn) if sampled else None
-                tap = None
-                if luma:
-                    tap = small_luma(rgb if rgb is not None else to_rgb(image, 48, self._turn))
-                yield Frame(time_s, duration_s, rgb, tap)
+                if rgb is not None or luma:
+                    yield Frame(time_s, duration_s, rgb, tap)
         finally:
             decoded.close()
 
-    def _decode(self) -> Iterator[Timed]:
-        image = open_image(self._path, self._format, 2**62)
+    def _decode(self) -> Generator[Timed]:
+        image = open_image(self._path, self._format, self._max_pixels)
         try:
             for index, (start, end) in enumerate(itertools.pairwise(self._starts_s), self._first):
                 image.seek(index)

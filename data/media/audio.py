@@ -60,7 +60,7 @@ def _samples(opened: OpenVideo, stream: av.AudioStream, origin_s: float, rate_hz
             start_s = None
             continue
         for piece in resampled:
-            samples = piece.to_ndarray().reshape(-1)
+            samples = piece.to_ndarray().reshape(-1).astype(np.float32, copy=False)
             piece_start_s = start_s + taken / rate_hz
             taken += len(samples)
             early = round(-piece_start_s * rate_hz)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -146,13 +146,14 @@ class OpenVideo:
                 if errors > _MAX_DEMUX_ERRORS:
                     return
 
-    def run(self, reach_s: float | None = None) -> Iterator[Timed]:
+    def run(self, reach_s: float | None = None, *, key_frames: bool = False) -> Generator[Timed]:
         """Decode from where the container stands: frames in rising order of time, from 0 up.
 
         Frames before the first key frame's time are dropped: what they refer to was not read.
 
         Args:
             reach_s: give up at once, without a frame, when the first key frame is later than this.
+            key_frames: leave all other frames out.
         """
         self._at_start = False
         self._read_only_video(True)
@@ -160,6 +161,8 @@ class OpenVideo:
         last_s: float | None = None
         fed = False
         for packet in self._packets(self._stream):
+            if key_frames and packet.size and not packet.is_keyframe:
+                continue
             if packet.size and not fed and packet.is_keyframe and packet.pts is not None and self.origin is not None:
                 self.key_s = self._seconds(packet.pts)
                 fed = True
@@ -275,7 +278,7 @@ class OpenVideo:
     def sound_frames(self, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
         for packet in self.packets(stream):
             try:
-                yield from packet.decode()
+                yield from stream.codec_context.decode(packet)
             except (av.FFmpegError, OSError, ValueError):
                 self.damaged += 1
 

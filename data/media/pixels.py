@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +41,7 @@ class Orientation:
 def orientation_of(frame: av.VideoFrame) -> Orientation:
     """From the frame's display matrix, nine 16.16 fixed-point numbers (ISO 14496-12, 6.2.2; libavutil/display.h)."""
     try:
-        matrix = frame.side_data["DISPLAYMATRIX"]
+        matrix = frame.side_data["DISPLAYMATRIX"]  # type: ignore[typeddict-item]  # missing in the stubs
     except KeyError:
         return Orientation()
     a, b, _, c, d = (float(value) for value in np.frombuffer(bytes(matrix), "=i4")[:5])
@@ -68,7 +68,7 @@ class FrameConverter:
         width, height = fit(*display_size(frame.width, frame.height, self._sample_aspect), short_side)
         shrinks = width < frame.width or height < frame.height
         has_alpha = frame.format.name.startswith(_ALPHA_FORMATS)
-        arguments = {
+        arguments: dict[str, Any] = {
             "width": width,
             "height": height,
             "format": "rgba" if has_alpha else "rgb24",
@@ -79,7 +79,7 @@ class FrameConverter:
         }
         if frame.color_trc in _HDR_TRANSFERS:  # otherwise HDR looks grey and flat
             arguments |= {"dst_color_trc": ColorTrc.BT709, "dst_color_primaries": ColorPrimaries.BT709}
-        pixels = self._scaler.reformat(frame, **arguments).to_ndarray()
+        pixels = self._scaler.reformat(frame, **arguments).to_ndarray().astype(np.uint8, copy=False)
         return self._orientation.apply(on_white(pixels) if has_alpha else pixels)
 
     def luma(self, frame: av.VideoFrame) -> Luma:
@@ -98,7 +98,7 @@ class FrameConverter:
         gray = self._luma_scaler.reformat(
             frame, width=width, height=height, format="gray", interpolation=Interpolation.AREA, threads=1
         )
-        return gray.to_ndarray()
+        return gray.to_ndarray().astype(np.uint8, copy=False)
 
 
 def _matrix(frame: av.VideoFrame) -> int | None:
@@ -131,8 +131,10 @@ def _sampled_luma(frame: av.VideoFrame, depth: int) -> Luma | None:
     None for a frame of a few pixels.
     """
     plane = frame.planes[0]
-    dtype = np.dtype("u1") if depth == 8 else np.dtype("<u2")
-    rows = np.frombuffer(plane, dtype).reshape(plane.height, plane.line_size // dtype.itemsize)[:, : plane.width]
+    dtype: np.dtype[Any] = np.dtype("u1") if depth == 8 else np.dtype("<u2")
+    rows = np.frombuffer(memoryview(plane), dtype).reshape(plane.height, plane.line_size // dtype.itemsize)[
+        :, : plane.width
+    ]
     step = max(1, round(max(rows.shape) / (3 * LUMA_LONG_SIDE)))
     height, width = rows.shape[0] // (3 * step), rows.shape[1] // (3 * step)
     if min(height, width) < 1:

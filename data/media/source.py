@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from data.errors import MediaError, UnsupportedMedia, UsageError
 from data.media.types_of_file import MEDIA_EXTENSIONS, identify, read_head, show
 from data.types import Box, Frame, MediaInfo, Pixels
 
 DEFAULT_MAX_PIXELS = 200_000_000
+
+# (time_s, duration_s, brightness picture) -> whether the frame is wanted in colour.
+Choose: TypeAlias = Callable[[float, float | None, npt.NDArray[np.uint8]], bool]
 
 
 class MediaSource(Protocol):
@@ -33,6 +39,8 @@ class MediaSource(Protocol):
         end_s: float | None = None,
         short_side: int | None = None,
         luma: bool = False,
+        choose: Choose | None = None,
+        key_frames: bool = False,
     ) -> Iterator[Frame]:
         """Frames on screen in [start_s, end_s), in order; the first is the one on screen at start_s.
 
@@ -41,6 +49,9 @@ class MediaSource(Protocol):
                 time; None yields every frame.
             short_side: scale so that the short side has this many pixels; never enlarges.
             luma: yield every decoded frame with a small brightness picture; those not sampled have rgb None.
+            choose: asked of every decoded frame of a video or animation in turn, in place of rate_fps.
+            key_frames: of a video decode key frames only, which is a hundred times faster; each then counts as on
+                screen until the next.
 
         Raises:
             UsageError: a rate, time or size out of range.
@@ -84,8 +95,8 @@ def open_media(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> MediaSour
 
     image = open_image(path, file_format, max_pixels)
     if is_animation(image, file_format):
-        return AnimationSource(path, file_format, image)
-    return StillSource(path, file_format, image)
+        return AnimationSource(path, file_format, image, max_pixels)
+    return StillSource(path, file_format, image, max_pixels)
 
 
 def probe(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> MediaInfo:

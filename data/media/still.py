@@ -15,15 +15,18 @@ from PIL import Image, ImageCms, ImageFile, ImageOps
 from data.errors import CorruptMedia, MediaError, MediaTooLarge, UnsupportedMedia
 from data.media import tags
 from data.media.geometry import fit, on_white
+from data.media.source import Choose
 from data.media.types_of_file import FileFormat, show
 from data.types import Frame, MediaInfo, Pixels
 
 ORIENTATION_TAG = 0x0112
 # What Pillow's decoders raise on damaged files, found by feeding them truncated and random bytes.
-PILLOW_ERRORS = (OSError, ValueError, SyntaxError, IndexError, TypeError, KeyError, EOFError, struct.error, zlib.error)
-PILLOW_ERRORS += (OverflowError, MemoryError, ZeroDivisionError, AttributeError, RuntimeError)
-# Not an OSError nor any of the above; GIF's decoder runs Pillow's own size check on every frame.
-PILLOW_ERRORS += (Image.DecompressionBombError,)
+PILLOW_ERRORS: tuple[type[Exception], ...] = (
+    OSError, ValueError, SyntaxError, IndexError, TypeError, KeyError, EOFError, struct.error, zlib.error,
+    OverflowError, MemoryError, ZeroDivisionError, AttributeError, RuntimeError,
+    # Not an OSError nor any of the above; GIF's decoder runs Pillow's own size check on every frame.
+    Image.DecompressionBombError,
+)  # fmt: skip
 # A picture cut short is used when at least this share of its rows came.
 MIN_ROWS_SHARE = 0.5
 _TURNS = {3: 180, 4: 180, 5: 90, 6: 90, 7: 270, 8: 270}  # EXIF orientation -> clockwise degrees, mirroring aside
@@ -149,7 +152,9 @@ def _to_srgb(image: Image.Image, profile: object) -> Image.Image:
             converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
             if converted is not None:
                 return converted
-        except (ImageCms.PyCMSError, *PILLOW_ERRORS):
+        except ImageCms.PyCMSError:
+            pass
+        except PILLOW_ERRORS:
             pass
     return image if image.mode == "RGB" else image.convert("RGB")
 
@@ -157,8 +162,8 @@ def _to_srgb(image: Image.Image, profile: object) -> Image.Image:
 class StillSource:
     """One picture. Its only frame has no time."""
 
-    def __init__(self, path: Path, file_format: FileFormat, image: ImageFile.ImageFile) -> None:
-        self._path, self._format, self._image = path, file_format, image
+    def __init__(self, path: Path, file_format: FileFormat, image: ImageFile.ImageFile, max_pixels: int) -> None:
+        self._path, self._format, self._image, self._max_pixels = path, file_format, image, max_pixels
         self.info = image_info(image, file_format)
         self.warnings: tuple[str, ...] = ()
 
@@ -170,6 +175,8 @@ class StillSource:
         end_s: float | None = None,
         short_side: int | None = None,
         luma: bool = False,
+        choose: Choose | None = None,
+        key_frames: bool = False,
     ) -> Iterator[Frame]:
         """The picture, once; times do not apply."""
         frame = self.frame_at(None, short_side=short_side)
@@ -197,7 +204,7 @@ class StillSource:
         return Frame(None, None, rgb)
 
     def _reopen(self) -> ImageFile.ImageFile:
-        return open_image(self._path, self._format, 2**62)
+        return open_image(self._path, self._format, self._max_pixels)
 
     def _keep_rows(self, image: ImageFile.ImageFile, error: OSError) -> None:
         """After a failed load: keep the rows that came, if they are enough."""

@@ -8,7 +8,7 @@ after the wanted time the seek is repeated further back.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -20,6 +20,7 @@ from data.media.container import OpenVideo
 from data.media.geometry import display_size
 from data.media.pixels import FrameConverter, orientation_of
 from data.media.sampling import EPSILON_S, Timed, check_range, select
+from data.media.source import Choose
 from data.media.types_of_file import show
 from data.types import Frame, MediaInfo
 
@@ -85,12 +86,14 @@ class VideoSource:
         end_s: float | None = None,
         short_side: int | None = None,
         luma: bool = False,
+        choose: Choose | None = None,
+        key_frames: bool = False,
     ) -> Iterator[Frame]:
         """See MediaSource.frames."""
         check_range(rate_fps, start_s, end_s, short_side)
         opened = self._take()
         opened.damaged = opened.unordered = 0
-        decoded = self._decode(opened, start_s)
+        decoded = self._decode(opened, start_s, key_frames)
         convert = FrameConverter(self._sample_aspect, self._orientation)
         last_s = None
         try:
@@ -98,14 +101,14 @@ class VideoSource:
                 decoded, rate_fps=rate_fps, start_s=start_s, end_s=end_s
             ):
                 last_s = time_s + (duration_s or 0.0)
+                if not (sampled or luma):
+                    continue
+                tap = convert.luma(picture) if luma or choose else None
+                if choose is not None and tap is not None:
+                    sampled = choose(time_s, duration_s, tap)
                 if sampled or luma:
-                    yield Frame(
-                        time_s,
-                        duration_s,
-                        convert.rgb(picture, short_side) if sampled else None,
-                        convert.luma(picture) if luma else None,
-                    )
-            if end_s is None:
+                    yield Frame(time_s, duration_s, convert.rgb(picture, short_side) if sampled else None, tap)
+            if end_s is None and not key_frames:
                 self._tell(opened, last_s)
         finally:
             decoded.close()
@@ -134,14 +137,14 @@ class VideoSource:
             decoded.close()
             self._give_back(opened)
 
-    def _decode(self, opened: OpenVideo, start_s: float) -> Iterator[Timed]:
+    def _decode(self, opened: OpenVideo, start_s: float, key_frames: bool = False) -> Generator[Timed]:
         """Frames in order; the first is on screen at start_s, or is the first of the file."""
         target_s = reach_s = start_s - opened.settle_s
         for back_s in _BACK_OFF_S:
             target_s -= back_s
             if target_s <= self._first_s + EPSILON_S or not opened.seek(target_s):
                 break
-            run = opened.run(reach_s)
+            run = opened.run(reach_s, key_frames=key_frames)
             first = next(run, None)
             if first is not None and first.time_s <= reach_s + EPSILON_S:
                 yield first
@@ -151,7 +154,7 @@ class VideoSource:
             if opened.key_s is not None:
                 target_s = min(target_s, opened.key_s - EPSILON_S)
         opened.rewind()
-        yield from opened.run()
+        yield from opened.run(key_frames=key_frames)
 
     def _tell(self, opened: OpenVideo, last_s: float | None) -> None:
         told = list(self.warnings)
