@@ -13,32 +13,29 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from data.errors import LibraryBusy, LibraryError, LibraryNotFound
-from data.store import reader
+from data.errors import LibraryError, LibraryNotFound
+from data.store import faiss, reader
 from data.store.base import SCHEMA_VERSION, FileRow, MediaRows
+from data.store.create import create_tables
+from data.store.lock import acquire, release
 from data.store.manifest import (
-    LOCK,
     NEW_TABLES,
     TABLES,
-    WRITER,
     Manifest,
     check_matches,
-    new_manifest,
-    one_line,
     read_manifest,
     unwritable,
-    write_atomically,
-    write_manifest,
 )
-from data.store.resident import Media, edition_filter
+from data.store.resident import Media, edition_filter, frame_batches
 from data.store.rows import (
     check,
     check_fields,
@@ -49,11 +46,11 @@ from data.store.rows import (
     frame_table,
     media_columns,
     one_of,
-    schemas,
     segment_table,
     text_table,
     vector_column,
 )
+from data.store.words import MOST_UNINDEXED_TEXTS, TEXT_INDEX
 from data.types import FieldValue, TextChannel, TextSpan
 
 __all__ = ["LanceStore", "Manifest", "create_or_open", "open_reader", "read_manifest"]
@@ -61,8 +58,6 @@ __all__ = ["LanceStore", "Manifest", "create_or_open", "open_reader", "read_mani
 MOST_FRAGMENTS = 64  # small pieces of a table before they are merged
 KEEP_VERSIONS = timedelta(minutes=2)  # older states go: longer than any one read takes
 DELETED_AT_ONCE = 10_000
-TEXT_INDEX = "text_idx"
-MOST_UNINDEXED_TEXTS = 5000
 UNINDEXED_SHARE = 0.2  # frames outside the vector index, searched exactly, before it is built again
 
 
@@ -94,19 +89,19 @@ def create_or_open(directory: Path, models: Mapping[str, Mapping[str, Any]], *, 
                 f"{str(directory)!r} is not a library, and not empty: it holds {foreign[0]!r}.",
                 remedy="Name an empty or a new directory with --library.",
             ) from None
-    lock = _acquire(directory)
+    lock = acquire(directory)
     try:
         try:
             manifest = read_manifest(directory)
         except LibraryNotFound:
-            manifest = _create(directory, models, profile)
+            manifest = create_tables(directory, models, profile)
         manifest = _current_schema(directory, manifest)
         check_matches(directory, manifest, models)
         if (directory / NEW_TABLES).is_dir() and not (directory / TABLES).exists():
             os.rename(directory / NEW_TABLES, directory / TABLES)
         return LanceStore(directory, manifest, lock)
     except BaseException:
-        _release(directory, lock)
+        release(directory, lock)
         raise
 
 
@@ -125,11 +120,11 @@ def open_reader(directory: Path, models: Mapping[str, Mapping[str, Any]] | None 
     directory = Path(directory).absolute()
     manifest = read_manifest(directory)
     if manifest.schema_version != SCHEMA_VERSION:
-        lock = _acquire(directory)
+        lock = acquire(directory)
         try:
             manifest = _current_schema(directory, read_manifest(directory))
         finally:
-            _release(directory, lock)
+            release(directory, lock)
     check_matches(directory, manifest, models)
     return LanceStore(directory, manifest, None)
 
@@ -139,7 +134,7 @@ def _current_schema(directory: Path, manifest: Manifest) -> Manifest:
 
     if manifest.schema_version == SCHEMA_VERSION:
         return manifest
-    return upgrade(directory, manifest, index_words)
+    return upgrade(directory, manifest)
 
 
 class LanceStore(reader.Reader):
@@ -275,7 +270,7 @@ class LanceStore(reader.Reader):
                         self._index_vectors()
                         self._index_texts()
             finally:
-                _release(self.directory, lock)
+                release(self.directory, lock)
         super().close()
 
     @contextmanager
@@ -372,16 +367,13 @@ class LanceStore(reader.Reader):
             self._tables[table].delete(one_of(column, some))
             self._changed = True
 
-    def _delete_editions(self, editions: Iterable[int]) -> None:
-        self._delete_numbered(("segments", "frames"), editions)
-
     def _delete_texts(self, editions: Iterable[int]) -> None:
-        self._delete_numbered(("texts",), editions)
+        self._delete_editions(editions, "texts")
 
-    def _delete_numbered(self, tables: Sequence[str], editions: Iterable[int]) -> None:
+    def _delete_editions(self, editions: Iterable[int], *tables: str) -> None:
         every = np.array(list(editions), dtype=np.int64)
         for start in range(0, len(every), DELETED_AT_ONCE):
-            for name in tables:
+            for name in tables or ("segments", "frames"):
                 self._tables[name].delete(edition_filter(every[start : start + DELETED_AT_ONCE]))
             self._changed = True
 
@@ -392,83 +384,41 @@ class LanceStore(reader.Reader):
                 table.optimize(cleanup_older_than=KEEP_VERSIONS)
 
     def _index_vectors(self) -> None:
-        """Index the vectors of a library too large for memory, when too many of them are not.
+        """Index the vectors of a library too large for memory, when too many of them are not: by FAISS where it is
+        installed, otherwise in the database."""
+        media = self._current()
+        for channel, model in self.manifest.models.items():
+            if self._fits(media, model["dim"]):
+                shutil.rmtree(reader.index_folder(self.directory, channel), ignore_errors=True)
+            elif not faiss.installed():
+                self._index_in_database(channel)
+            elif self._index_is_stale(media, channel):
+                folder = reader.index_folder(self.directory, channel)
+                counts = media.column("n_frames")
+                batches = partial(frame_batches, self._tables["frames"], channel)
+                faiss.build(folder, media.editions, counts, model["dim"], batches)
 
-        IVF with RaBitQ codes: the quickest to build of those that keep recall@10 at 1.0 when refined (200,000 x 512).
-        """
+    def _index_is_stale(self, media: Media, channel: str) -> bool:
+        index = self._index(media, channel)
+        if index is None:
+            return True
+        held = np.isin(media.editions, index.editions)
+        counts = media.column("n_frames")
+        live = int(counts[held].sum())
+        return max(int(counts.sum()), len(index.vectors)) - live > UNINDEXED_SHARE * live
+
+    def _index_in_database(self, channel: str) -> None:
+        """IVF with RaBitQ codes: the quickest to build of those that keep recall@10 at 1.0 when refined."""
         from lancedb.index import BTree, IvfRq
 
-        frames, media = self._tables["frames"], self._current()
-        large = [c for c, model in self.manifest.models.items() if not self._fits(media, model["dim"])]
-        for channel in large:
-            name = f"{vector_column(channel)}_idx"
-            stats = frames.index_stats(name)
-            if stats is None or stats.num_unindexed_rows > UNINDEXED_SHARE * frames.count_rows():
-                frames.create_index(vector_column(channel), config=IvfRq(distance_type="dot"), name=name)
-                frames.create_index("edition", config=BTree())
+        frames, name = self._tables["frames"], f"{vector_column(channel)}_idx"
+        stats = frames.index_stats(name)
+        if stats is None or stats.num_unindexed_rows > UNINDEXED_SHARE * frames.count_rows():
+            frames.create_index(vector_column(channel), config=IvfRq(distance_type="dot"), name=name)
+            frames.create_index("edition", config=BTree())
 
     def _index_texts(self) -> None:
-        """Put new texts into the word index: those outside are searched all the same, at 2 ms a thousand."""
+        """Put new texts into the word index."""
         stats = self._tables["texts"].index_stats(TEXT_INDEX)
         if stats is not None and stats.num_unindexed_rows > MOST_UNINDEXED_TEXTS:
             self._tables["texts"].optimize(cleanup_older_than=KEEP_VERSIONS)
-
-
-def _create(directory: Path, models: Mapping[str, Mapping[str, Any]], profile: str) -> Manifest:
-    """Make an empty library. Killed before the manifest is there, it is begun anew; killed after, the tables are whole
-    and want only their name, which `create_or_open` gives them."""
-    import lancedb
-
-    manifest = new_manifest(models, profile)
-    try:
-        if (directory / NEW_TABLES).exists():
-            shutil.rmtree(directory / NEW_TABLES)
-        database = lancedb.connect(str(directory / NEW_TABLES))
-        for name, schema in schemas(manifest.models).items():
-            database.create_table(name, schema=schema)
-        index_words(database.open_table("texts"))
-        write_manifest(directory, manifest)
-    except reader.FOREIGN as error:
-        raise unwritable(directory, error) from error
-    return manifest
-
-
-def index_words(texts: Any) -> None:
-    """Make the word index of a table of texts. ICU's word boundaries cut Chinese as well as English."""
-    from lancedb.index import FTS
-
-    config = FTS(base_tokenizer="icu", stem=True, remove_stop_words=False, ascii_folding=True, with_position=True)
-    texts.create_index("text", config=config, name=TEXT_INDEX)
-
-
-def _acquire(directory: Path) -> Any:
-    """The library's lock, at once or not at all; library.writer beside it says whose it is."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(directory / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise LibraryBusy(
-            f"The library at {str(directory)!r} is being written by {_writer(directory)}.",
-            remedy="Wait until it has finished, or stop it; searching meanwhile is fine.",
-        ) from None
-    except (OSError, ValueError) as error:
-        raise unwritable(directory, error) from error
-    started = datetime.now(UTC).isoformat(timespec="seconds")
-    write_atomically(directory / WRITER, json.dumps({"pid": os.getpid(), "started": started}))
-    return lock
-
-
-def _release(directory: Path, lock: Any) -> None:
-    with suppress(OSError):
-        os.unlink(directory / WRITER)
-    lock.release()
-
-
-def _writer(directory: Path) -> str:
-    try:
-        who = json.loads((directory / WRITER).read_text(encoding="utf-8"))
-        return one_line(f"process {int(who['pid'])} since {who['started']}")
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another process"

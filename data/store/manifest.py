@@ -5,6 +5,7 @@ A library is a directory of ours:
     library.json     this manifest, replaced as a whole
     library.lock     held by the one writer; library.writer says who that is
     tables/          the database; `tables.new/` until the first creation is complete
+    library.vectors/ a FAISS index for each channel of a large library, made from the database
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from typing import Any
 from data.errors import IndexMismatch, LibraryDamaged, LibraryError, LibraryNotFound
 from data.store.base import SCHEMA_VERSION
 
-MANIFEST, LOCK, WRITER, TABLES, NEW_TABLES = "library.json", "library.lock", "library.writer", "tables", "tables.new"
+MANIFEST, LOCK, WRITER = "library.json", "library.lock", "library.writer"
+TABLES, NEW_TABLES, VECTORS = "tables", "tables.new", "library.vectors"
 MAX_MANIFEST_BYTES = 1_000_000
 
 

@@ -5,7 +5,6 @@ Each step looks whether it is already done, and the manifest changes last: after
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,11 @@ from data.errors import IndexMismatch
 from data.store.base import SCHEMA_VERSION
 from data.store.manifest import TABLES, Manifest, unwritable, write_manifest
 from data.store.rows import schemas
+from data.store.words import index_words
 
 
-def upgrade(directory: Path, manifest: Manifest, index_words: Callable[[Any], None]) -> Manifest:
+def upgrade(directory: Path, manifest: Manifest) -> Manifest:
     """The manifest of the library in this schema. Its rows keep their editions, so nothing is indexed again.
-
-    Args:
-        index_words: makes the word index of a table of texts.
 
     Raises:
         IndexMismatch: it is of a newer release. LibraryError: it cannot be written.
@@ -36,7 +33,7 @@ def upgrade(directory: Path, manifest: Manifest, index_words: Callable[[Any], No
     try:
         database = lancedb.connect(str(directory / TABLES))
         if manifest.schema_version == 1:
-            _from_1(database, schemas(manifest.models), index_words)
+            _from_1(database, schemas(manifest.models))
         upgraded = replace(manifest, schema_version=SCHEMA_VERSION)
         write_manifest(directory, upgraded)
     except (OSError, RuntimeError, ValueError) as error:
@@ -44,7 +41,7 @@ def upgrade(directory: Path, manifest: Manifest, index_words: Callable[[Any], No
     return upgraded
 
 
-def _from_1(database: Any, wanted: dict[str, Any], index_words: Callable[[Any], None]) -> None:
+def _from_1(database: Any, wanted: dict[str, Any]) -> None:
     """2 brought texts, what is seen in a segment, stages and the owner's fields."""
     whole = "cast({} as bigint)"
     for table, columns in (

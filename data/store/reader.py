@@ -6,29 +6,31 @@ import json
 import os
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
+from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
 
 from data.errors import IndexMismatch, LibraryBusy
-from data.store import conditions
+from data.store import conditions, faiss, on_disk
 from data.store.base import FileRow, Filter, FrameVectors, StoreStats
-from data.store.manifest import NEW_TABLES, TABLES, Manifest, damaged, not_found
-from data.store.resident import Media, Rows, edition_filter, nearest, read_rows, vector_rows
+from data.store.create import FOREIGN, open_tables
+from data.store.faiss import VectorIndex
+from data.store.manifest import VECTORS, Manifest, damaged
+from data.store.resident import MOST_IDS_BY_NAME, Media, Rows, nearest, read_rows, vector_rows
 from data.store.rows import decode, file_rows, media_item, one_of, schemas, segment, text_spans, vector_column
+from data.store.words import best_spans
 from data.types import Hit, MediaItem, Segment, TextChannel, TextHit, TextSpan, Vectors
 
 T = TypeVar("T")
+# Rows of Media, times and products of the nearest frames, best first.
+Nearest: TypeAlias = tuple[npt.NDArray[np.intp], npt.NDArray[np.float64], npt.NDArray[np.float32]]
 
-FOREIGN = (OSError, RuntimeError, ValueError)  # what the database raises; it has no classes of its own
 # Vectors of one channel held in memory: 260,000 frames of 512, or 36 hours of film at 2 a second.
 MOST_RESIDENT_BYTES = 512 * 2**20
-MOST_IDS_BY_NAME = 1000  # more than these are looked up by a scan
-EXACT_SHARE = 0.1  # filters that keep less than this share of the frames are answered without the vector index
 TRIES = 20
 
 
@@ -43,10 +45,11 @@ class Reader:
     def __init__(self, directory: Path, manifest: Manifest) -> None:
         self.directory, self.manifest = directory, manifest
         self._schemas = schemas(manifest.models)
-        self._tables = _open_tables(directory, self._schemas)
+        self._tables = open_tables(directory, self._schemas)
         self._mutex = threading.RLock()
         self._media: Media | None = None
         self._held: dict[str, Rows] = {}
+        self._indices: dict[str, VectorIndex] = {}
 
     def files(self) -> dict[str, FileRow]:
         """All paths that were looked at, by path."""
@@ -108,6 +111,10 @@ class Reader:
             row = media.row_of.get(media_id)
             if row is None:
                 return FrameVectors(np.empty(0), np.empty(0, np.int32), np.empty((0, dim), np.float32))
+            index = None if self._fits(media, dim) else self._index(media, channel)
+            found = None if index is None else index.of(media.editions[row])
+            if found is not None:
+                return FrameVectors(*found)
             if self._fits(media, dim):
                 held = self._hold_frames(media, channel)
             else:
@@ -131,7 +138,10 @@ class Reader:
         """
         if k < 1:
             raise ValueError(f"k = {k} must be at least 1")
-        return self._consistent(lambda media: self._texts_with(media, words, k, where, channels, phrase))
+        texts = self._tables["texts"]
+        return self._consistent(
+            lambda media: best_spans(texts, media, self._allowed(media, where), words, k, channels, phrase)
+        )
 
     def texts(self, media_id: str, channels: Sequence[TextChannel] = ()) -> list[TextSpan]:
         """Spans of one medium in order of time; channels: empty means all."""
@@ -197,7 +207,7 @@ class Reader:
 
     def close(self) -> None:
         """Let go of what is held in memory."""
-        self._media, self._held = None, {}
+        self._media, self._held, self._indices = None, {}, {}
 
     # One state of the library
 
@@ -242,6 +252,36 @@ class Reader:
     def _hold_frames(self, media: Media, channel: str) -> Rows | None:
         return self._hold(vector_column(channel), "frames", _frame_columns(channel), media, "n_frames")
 
+    def _hold_outside(self, index: VectorIndex, media: Media, channel: str) -> Rows | None:
+        """Rows of the media that the index does not hold."""
+        new = index.places(media.editions) < 0
+        editions, counts = media.editions[new], media.column("n_frames")[new]
+        with self._mutex:
+            key = f"outside {channel}"
+            held = self._held.get(key)
+            if held is None or not np.array_equal(held.editions, editions):
+                held = read_rows(self._tables["frames"], _frame_columns(channel), held, editions, counts)
+                if held is not None:
+                    self._held[key] = held
+            return held
+
+    def _index(self, media: Media, channel: str) -> VectorIndex | None:
+        """The FAISS index in force; None where there is none, or what it lacks would not fit in memory."""
+        if not faiss.installed():
+            return None
+        path = faiss.newest(index_folder(self.directory, channel))
+        with self._mutex:
+            index = self._indices.get(channel)
+            if path is None:
+                return None
+            if index is None or index.path != path:
+                try:
+                    index = self._indices[channel] = faiss.open_index(path)
+                except FOREIGN:  # it is being replaced, or is of another release: the tables know the same
+                    return None
+        outside = int(media.column("n_frames")[index.places(media.editions) < 0].sum())
+        return index if outside * self._dim(channel) * 4 <= faiss.MOST_OUTSIDE_BYTES else None
+
     def _fits(self, media: Media, dim: int) -> bool:
         return int(media.column("n_frames").sum()) * dim * 4 <= MOST_RESIDENT_BYTES
 
@@ -279,15 +319,40 @@ class Reader:
         allowed = self._allowed(media, where)
         if not allowed.any():
             return []
-        if not self._fits(media, len(query)):
-            return self._nearest_in_tables(media, channel, query, k, where, allowed)
-        held = self._hold_frames(media, channel)
-        if held is None:
+        if self._fits(media, len(query)):
+            found = _nearest_held(self._hold_frames(media, channel), channel, query, k, allowed)
+        else:
+            index = self._index(media, channel)
+            if index is None:
+                frames = self._tables["frames"]
+                found = on_disk.nearest_on_disk(frames, media, allowed, where, channel, query, k)
+            else:
+                found = self._nearest_by_index(index, media, channel, query, k, allowed)
+        return None if found is None else _hits(media, channel, *found)
+
+    def _nearest_by_index(
+        self,
+        index: VectorIndex,
+        media: Media,
+        channel: str,
+        query: npt.NDArray[np.float32],
+        k: int,
+        allowed: npt.NDArray[np.bool_],
+    ) -> Nearest | None:
+        """What the index holds of `media`, and beside it exactly what it does not."""
+        places = index.places(media.editions)
+        there, outside = places >= 0, self._hold_outside(index, media, channel)
+        beside = _nearest_held(outside, channel, query, k, allowed[~there])
+        if beside is None:
             return None
-        keep = None if allowed.all() else np.repeat(allowed, np.diff(held.offsets))
-        rows, scores = nearest(held.columns[vector_column(channel)], query, k, keep)
-        media_rows = np.searchsorted(held.offsets, rows, side="right") - 1
-        return _hits(media, channel, media_rows, held.columns["time_s"][rows], scores)
+        let = np.zeros(len(index.editions), dtype=bool)
+        let[places[there & allowed]] = True
+        rows, scores = index.search(query, k, let)
+        editions = index.editions[np.searchsorted(index.offsets, rows, side="right") - 1]
+        media_rows = np.concatenate([np.searchsorted(media.editions, editions), np.flatnonzero(~there)[beside[0]]])
+        times_s, scores = np.concatenate([index.time_s[rows], beside[1]]), np.concatenate([scores, beside[2]])
+        best = np.argsort(-scores, kind="stable")[:k]
+        return media_rows[best], times_s[best], scores[best]
 
     def _allowed(self, media: Media, where: Filter) -> npt.NDArray[np.bool_]:
         """(m,) which media `where` lets through, conditions included."""
@@ -305,115 +370,28 @@ class Reader:
             paths[decode(media_id)].append(decode(path))
         return paths
 
-    def _texts_with(
-        self, media: Media, words: str, k: int, where: Filter, channels: Sequence[TextChannel], phrase: bool
-    ) -> list[TextHit] | None:
-        from lancedb.query import MatchQuery, PhraseQuery
-
-        allowed = self._allowed(media, where)
-        of_texts = media.column("texts_edition")
-        has_texts = allowed & (media.column("n_texts") > 0)
-        if not has_texts.any():
-            return []
-        clauses = [one_of("channel", channels)] if channels else []
-        if has_texts.sum() <= MOST_IDS_BY_NAME:
-            clauses.append(edition_filter(of_texts[has_texts]))
-        asked = PhraseQuery(words, "text") if phrase else MatchQuery(words, "text")
-        limit = k + 64  # replaced texts stand in the table too until they are deleted
-        row_of = {edition: row for row, edition in enumerate(of_texts.tolist()) if has_texts[row]}
-        while True:
-            search = self._tables["texts"].search(asked, query_type="fts").limit(limit)
-            if clauses:
-                search = search.where(" AND ".join(clauses), prefilter=True)
-            found = search.to_arrow()
-            editions = found["edition"].to_pylist()
-            good = [i for i, edition in enumerate(editions) if edition in row_of][:k]
-            if not good and found.num_rows < limit:
-                return []
-            if len(good) == k or found.num_rows < limit:
-                ids = media.ids(np.array([row_of[editions[i]] for i in good], dtype=np.int64))
-                scores = found["_score"].to_pylist()
-                return [
-                    TextHit(media_id, span, scores[i])
-                    for media_id, i, span in zip(ids, good, text_spans(found.take(good)), strict=True)
-                ]
-            limit *= 4
-
-    def _nearest_in_tables(
-        self,
-        media: Media,
-        channel: str,
-        query: npt.NDArray[np.float32],
-        k: int,
-        where: Filter,
-        allowed: npt.NDArray[np.bool_],
-    ) -> list[Hit] | None:
-        """The same from disk: by the vector index; exactly where a filter keeps little or the index gives too few."""
-        n_frames = media.column("n_frames")
-        n_allowed = int(n_frames[allowed].sum())
-        wanted = min(k, n_allowed)
-        clauses = [one_of("kind", where.kinds)] if where.kinds else []
-        if where.conditions and allowed.sum() <= MOST_IDS_BY_NAME:
-            clauses.append(edition_filter(media.editions[allowed]))
-        if where.media_ids:
-            clauses.append(_editions(media, where.media_ids))
-        if media.rows(where.exclude_media_ids):
-            clauses.append(f"NOT ({_editions(media, where.exclude_media_ids)})")
-        exact = n_allowed < EXACT_SHARE * n_frames.sum()
-        limit = wanted + 64  # unfinished and replaced media stand in the table too: a batch of them at most
-        while True:
-            search = (
-                self._tables["frames"]
-                .search(query.astype(np.float16), vector_column_name=vector_column(channel))
-                .distance_type("dot")
-                .select(["edition", "time_s", "_distance"])
-                .limit(limit)
-            )
-            search = search.bypass_vector_index() if exact else search.nprobes(20).refine_factor(4)
-            if clauses:
-                search = search.where(" AND ".join(clauses), prefilter=True)
-            found = search.to_arrow()
-            editions = found["edition"].to_numpy()
-            good = np.flatnonzero(np.isin(editions, media.editions[allowed]))[:wanted]
-            if len(good) == wanted:
-                scores = 1 - found["_distance"].to_numpy()[good]
-                media_rows = np.searchsorted(media.editions, editions[good])
-                return _hits(media, channel, media_rows, found["time_s"].to_numpy()[good], scores)
-            if exact and found.num_rows < limit:
-                return None
-            if exact:
-                limit *= 4
-            exact = True
-
-
-def _open_tables(directory: Path, expected: Mapping[str, Any]) -> dict[str, Any]:
-    import lancedb
-
-    if not (directory / TABLES).is_dir():  # connect() would make it
-        if (directory / NEW_TABLES).is_dir():
-            raise not_found(directory)  # a creation that is not finished
-        raise damaged(directory, f"{TABLES} is missing")
-    try:
-        database = lancedb.connect(str(directory / TABLES), read_consistency_interval=timedelta(0))
-        tables = {name: database.open_table(name) for name in expected}
-        for name, table in tables.items():
-            if not table.schema.equals(expected[name]):
-                raise ValueError(f"table {name} has other columns than its manifest says")
-    except FOREIGN as error:
-        raise damaged(directory, error) from error
-    return tables
-
 
 def _spread(count: int, most: int) -> npt.NDArray[np.intp]:
     return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.intp)) if count else np.empty(0, np.intp)
 
 
+def index_folder(directory: Path, channel: str) -> Path:
+    """Where the FAISS index of a channel rests."""
+    return directory / VECTORS / quote(channel, safe="")
+
+
+def _nearest_held(
+    held: Rows | None, channel: str, query: npt.NDArray[np.float32], k: int, allowed: npt.NDArray[np.bool_]
+) -> Nearest | None:
+    if held is None:
+        return None
+    keep = None if allowed.all() else np.repeat(allowed, np.diff(held.offsets))
+    rows, scores = nearest(held.columns[vector_column(channel)], query, k, keep)
+    return np.searchsorted(held.offsets, rows, side="right") - 1, held.columns["time_s"][rows], scores
+
+
 def _frame_columns(channel: str) -> tuple[str, ...]:
     return "time_s", "segment", vector_column(channel)
-
-
-def _editions(media: Media, media_ids: Sequence[str]) -> str:
-    return f"edition IN ({', '.join(str(media.editions[row]) for row in media.rows(media_ids))})"
 
 
 def _hits(media: Media, channel: str, media_rows: Any, times_s: Any, scores: Any) -> list[Hit]:

@@ -6,7 +6,7 @@ edition (see data.store.rows): an edition never changes, so a newer state of the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from data.store.base import Filter
-from data.store.rows import decode
+from data.store.rows import decode, vector_column
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+MOST_IDS_BY_NAME = 1000  # more than these are looked up by a scan
+ROWS_AT_ONCE = 16_384
 MOST_EDITIONS_BY_NAME = 2000  # more than these are read by a scan of the whole table
 
 
@@ -143,6 +145,18 @@ def read_rows(
     if not np.array_equal(np.diff(offsets), counts):
         return None
     return Rows(editions_wanted, offsets, parts)
+
+
+def frame_batches(
+    frames: Any, channel: str
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32], npt.NDArray[np.float16]]]:
+    """All rows of the table `frames`, some at a time: edition, time, segment, vector."""
+    column = vector_column(channel)
+    query = frames.search().select(["edition", "time_s", "segment", column])
+    for batch in query.to_batches(batch_size=ROWS_AT_ONCE):
+        vectors = batch[column].flatten().to_numpy(zero_copy_only=False).reshape(batch.num_rows, -1)
+        numbers = (batch[name].to_numpy(zero_copy_only=False) for name in ("edition", "time_s", "segment"))
+        yield (*numbers, vectors)
 
 
 def edition_filter(editions: npt.NDArray[np.int64]) -> str:

@@ -1,5 +1,6 @@
 import pytest
 
+from data.store import faiss, reader
 from data.store.lance import create_or_open
 from tests.store.made import MODELS
 from tests.store.reference import ReferenceStore
@@ -10,8 +11,29 @@ def library(tmp_path):
     return tmp_path / "library"
 
 
-@pytest.fixture(params=["lance", "reference"])
-def store(request, library):
-    opened = create_or_open(library, MODELS, profile="lite") if request.param == "lance" else ReferenceStore()
+@pytest.fixture(params=["lance", "tables", "faiss", "reference"])
+def store(request, library, monkeypatch):
+    """LanceDB with vectors in memory, in its tables, and in a FAISS index that is remade at every second write."""
+    if request.param == "reference":
+        yield ReferenceStore()
+        return
+    if request.param != "lance":
+        monkeypatch.setattr(reader, "MOST_RESIDENT_BYTES", 0)
+        monkeypatch.setattr(faiss, "EXACT_ROWS", 0)
+        monkeypatch.setattr(faiss, "LEAST_REFINED", 1)
+    if request.param == "tables":
+        monkeypatch.setattr(faiss, "installed", lambda: False)
+    opened = create_or_open(library, MODELS, profile="lite")
+    if request.param == "faiss":
+        pytest.importorskip("faiss")
+        add, turns = opened.add, []
+
+        def add_and_index(batch):
+            add(batch)
+            turns.append(batch)
+            if len(turns) % 2:
+                opened._index_vectors()
+
+        opened.add = add_and_index
     yield opened
     opened.close()

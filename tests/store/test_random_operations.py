@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from data.store import faiss, resident
 from data.store import reader as reader_module
-from data.store import resident
 from data.store.base import Condition, Filter
 from data.store.lance import create_or_open, open_reader
 from tests.store.made import MODELS, file_row, medium, spans, unit
@@ -38,13 +38,16 @@ operations = st.lists(
 )
 
 
-@pytest.mark.parametrize("how", ["memory", "whole scans", "disk"])
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.parametrize("how", ["memory", "whole scans", "tables", "faiss"])
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(operations=operations, seed=st.integers(0, 99))
 def test_same_as_the_reference(how, operations, seed):
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        if how == "disk":
+        if how in ("tables", "faiss"):
             patch.setattr(reader_module, "MOST_RESIDENT_BYTES", 0)
+            patch.setattr(faiss, "installed", lambda: how == "faiss")
+            patch.setattr(faiss, "EXACT_ROWS", 0)
+            patch.setattr(faiss, "LEAST_REFINED", 1)
         if how == "whole scans":
             patch.setattr(resident, "MOST_EDITIONS_BY_NAME", 0)
         library, reference = Path(folder) / "library", ReferenceStore()
