@@ -135,7 +135,11 @@ class Caption:
 class Captioner(Protocol):
     @property
     def revision(self) -> str:
-        """ "id@revision prompts@digest": changes whenever the same clip may be captioned in other words."""
+        """ "id@revision" of the model."""
+        ...
+
+    def prompt_id(self, clip: Clip) -> str:
+        """ "name@digest" of the prompt that a clip is captioned with."""
         ...
 
     def caption(self, clips: Sequence[Clip], language: str = "en") -> list[Caption]:

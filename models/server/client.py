@@ -81,17 +81,22 @@ class Client:
         )
 
     def get(self, path: str) -> Any:
-        return self._request("GET", path, None, self.budget_s)
+        return self._request("GET", path, None, self.budget_s, ATTEMPT_SHARE)
 
     def post(self, path: str, body: Mapping[str, Any], *, budget_s: float | None = None) -> Any:
-        """Args: path: below the base URL, "/embeddings". budget_s: shorter than the client's, when given.
+        """
+        Args:
+            path: below the base URL, "/embeddings".
+            budget_s: a shorter one, when given; the first attempt may then use it up.
 
         Raises:
             Refused: the server understood and said no (400 to 499).
             ServerFailed: anything else, after the retries.
         """
         content = json.dumps(body, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
-        return self._request("POST", path, content, min(budget_s or self.budget_s, self.budget_s))
+        if budget_s is not None and budget_s < self.budget_s:
+            return self._request("POST", path, content, budget_s, 1.0)
+        return self._request("POST", path, content, self.budget_s, ATTEMPT_SHARE)
 
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
         """work(item) of each, in order, up to `concurrency` at once; items are drawn only as they are needed.
@@ -130,7 +135,7 @@ class Client:
             stop.set()
         return [results[place] for place in range(len(results))]
 
-    def _request(self, method: str, path: str, content: bytes | None, budget_s: float) -> Any:
+    def _request(self, method: str, path: str, content: bytes | None, budget_s: float, share: float) -> Any:
         deadline = time.monotonic() + budget_s
         for attempt in range(1, ATTEMPTS + 1):
             wait_s = self._resume_at - time.monotonic()
@@ -138,7 +143,7 @@ class Client:
                 time.sleep(wait_s * random.uniform(1.0, 1.1))
             try:
                 with self._slots:
-                    ends = min(deadline, time.monotonic() + budget_s * ATTEMPT_SHARE)
+                    ends = min(deadline, time.monotonic() + budget_s * share)
                     return self._once(method, self.url + path, content, ends)
             except _Again as again:
                 # Full jitter (Brooker 2015, "Exponential backoff and jitter"), never sooner than the server says.

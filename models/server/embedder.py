@@ -14,12 +14,11 @@ import numpy.typing as npt
 from data.errors import ServerFailed
 from data.types import Pixels, Vectors
 from models.base import Modality, ModelIdentity
+from models.qwen3vl.pixels import EMBED_BUDGET
+from models.qwen3vl.prompts import load
 from models.server.chat import Part, picture_part, text_part
 from models.server.client import Client, Refused
 
-# The instruction of the published model card, in the turn that vLLM documents for Qwen3-VL-Embedding.
-INSTRUCTION = "Represent the user's input."
-PICTURE_TOKENS = 1024
 MOST_DIM = 65_536
 # Unrelated packaged photographs: how far above them a picture must stand for one query to count as a match.
 BACKGROUND = tuple(f"IMG_{number:04d}.jpg" for number in (1, 3, 5, 7, 9, 11, 13, 15, 17, 20, 22, 24, 26, 28, 31, 33))
@@ -52,11 +51,11 @@ class ServerEmbedder:
             name=f"server/{self._model}",
             revision="as-served",
             dim=dim,
-            preprocessing=f"{form}-jpeg95-{PICTURE_TOKENS}tokens",
+            preprocessing=f"{form}-jpeg95-{EMBED_BUDGET.max_pixels}",
         )
 
     def embed_images(self, images: Sequence[Pixels]) -> Vectors:
-        return self._embed(images, lambda image: picture_part(image, PICTURE_TOKENS))
+        return self._embed(images, lambda image: picture_part(image, EMBED_BUDGET.max_pixels))
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         return self._embed(texts, text_part)
@@ -104,7 +103,7 @@ class ServerEmbedder:
         messages: list[dict[str, Any]] = [{"role": "user", "content": [part]}]
         body: dict[str, Any] = {"model": self._model, "messages": messages, "encoding_format": "float"}
         if form == "chat":
-            messages.insert(0, {"role": "system", "content": [{"type": "text", "text": INSTRUCTION}]})
+            messages.insert(0, {"role": "system", "content": [text_part(load("embed").system)]})
             messages.append({"role": "assistant", "content": [{"type": "text", "text": ""}]})
             body |= {"continue_final_message": True, "add_special_tokens": True}
         answer = self._client.post("/embeddings", body)
