@@ -18,7 +18,7 @@ PROGRAMS = 512  # enough to fill any chip of today a few times over
 @triton.jit
 def _attend(
     query, keys, values, lengths, partial, maxima, sums,
-    capacity, scale,
+    capacity, query_stride, scale,
     KV_HEADS: tl.constexpr, GROUP: tl.constexpr, ROWS: tl.constexpr, DIM: tl.constexpr,
     SPLITS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -28,7 +28,7 @@ def _attend(
     start = split * share
     stop = tl.minimum(start + share, length)
     rows, dims, steps = tl.arange(0, ROWS), tl.arange(0, DIM), tl.arange(0, BLOCK)
-    at_query = (slot * KV_HEADS + head).to(tl.int64) * GROUP * DIM + rows[:, None] * DIM + dims[None, :]
+    at_query = slot.to(tl.int64) * query_stride + head * GROUP * DIM + rows[:, None] * DIM + dims[None, :]
     q = tl.load(query + at_query, mask=rows[:, None] < GROUP, other=0.0)
     base = slot.to(tl.int64) * capacity * KV_HEADS * DIM + head * DIM
     top = tl.full((ROWS,), float("-inf"), tl.float32)
@@ -59,7 +59,7 @@ def _attend(
 
 
 def decode_attention(query: Tensor, keys: Tensor, values: Tensor, lengths: Tensor) -> Tensor:
-    """As ops.cached_attention, on a GPU. keys and values are contiguous; dim is a power of two."""
+    """As ops.cached_attention, on a GPU. A token's heads stand together; keys, values contiguous; dim a power of two."""
     slots, heads, dim = query.shape
     capacity, kv_heads = keys.shape[1], keys.shape[2]
     group = heads // kv_heads
@@ -69,8 +69,8 @@ def decode_attention(query: Tensor, keys: Tensor, values: Tensor, lengths: Tenso
     maxima = torch.empty(shape if splits > 1 else (1,), device=query.device, dtype=torch.float32)
     sums = torch.empty_like(maxima)
     _attend[(slots, kv_heads, splits)](
-        query.contiguous(), keys, values, lengths, out, maxima, sums,
-        capacity, dim**-0.5 * 1.4426950408889634,  # log2(e): the kernel works in powers of two
+        query, keys, values, lengths, out, maxima, sums,
+        capacity, query.stride(0), dim**-0.5 * 1.4426950408889634,  # log2(e): the kernel works in powers of two
         KV_HEADS=kv_heads, GROUP=group, ROWS=max(MIN_ROWS, triton.next_power_of_2(group)), DIM=dim,
         SPLITS=splits, BLOCK=BLOCK, num_warps=4, num_stages=3,
     )  # fmt: skip

@@ -73,8 +73,11 @@ def normalise_pixels(patches: Tensor, dtype: torch.dtype) -> Tensor:
     return ((patches.float() - 127.5) / 127.5).to(dtype)
 
 
-def gelu_tanh(x: Tensor) -> Tensor:
-    return F.gelu(x, approximate="tanh")
+def linear_gelu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """gelu(x @ weight.T + bias), tanh form; on a GPU in the matrix product's own epilogue."""
+    if x.is_cuda:
+        return torch._addmm_activation(bias, x, weight.t(), use_gelu=True)
+    return F.gelu(F.linear(x, weight, bias), approximate="tanh")
 
 
 class Fused:
@@ -88,10 +91,8 @@ class Fused:
         self.rms_norm = wrap(rms_norm)
         self.add_rms_norm = wrap(add_rms_norm)
         self.add_layer_norm = wrap(add_layer_norm)
-        self.swiglu = wrap(swiglu)
-        self.rope_qkv = wrap(rope_qkv)
-        self.vision_rope = wrap(vision_rope)
         self.normalise_pixels = wrap(normalise_pixels)
+        self.swiglu, self.rope_qkv, self.vision_rope = _kernels(device.type)
 
 
 @functools.cache
@@ -99,11 +100,23 @@ def _compiler(device_type: str) -> Callable[[Callable[..., Any]], Callable[..., 
     if device_type != "cuda":
         return lambda function: function
     try:
-        probe = torch.compile(swiglu, dynamic=True)
-        probe(torch.ones(2, 4, device=device_type))
+        probe = torch.compile(normalise_pixels, dynamic=True)
+        probe(torch.ones(2, 4, device=device_type), torch.bfloat16)
     except Exception:  # torch raises many kinds here: no Triton, no C compiler, an unknown chip
         return lambda function: function
     return lambda function: torch.compile(function, dynamic=True)
+
+
+@functools.cache
+def _kernels(device_type: str) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
+    if device_type == "cuda":
+        try:
+            from models.qwen3vl import pointwise_kernels as kernels
+        except ImportError:  # no Triton on this platform
+            pass
+        else:
+            return kernels.swiglu, kernels.rope_qkv, kernels.vision_rope
+    return swiglu, rope_qkv, vision_rope
 
 
 class Spans:

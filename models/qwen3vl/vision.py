@@ -73,7 +73,7 @@ class VisionTower:
             seen = ops.frame_attention(*fused.vision_rope(qkv, cos, sin, self._heads), groups)
             update = F.linear(seen, attention.proj.weight, attention.proj.bias)
             hidden, normed = fused.add_layer_norm(hidden, update, layer.norm2.weight, layer.norm2.bias)
-            wide = ops.gelu_tanh(F.linear(normed, mlp.linear_fc1.weight, mlp.linear_fc1.bias))
+            wide = ops.linear_gelu(normed, mlp.linear_fc1.weight, mlp.linear_fc1.bias)
             update = F.linear(wide, mlp.linear_fc2.weight, mlp.linear_fc2.bias)
             if index + 1 < len(layers):
                 norm = layers[index + 1].norm1
