@@ -150,7 +150,8 @@ def _stop_politely(console: Console) -> Iterator[Callable[[], bool]]:
     try:
         yield lambda: stopping
     finally:
-        signal.signal(signal.SIGINT, previous)
+        # A run that was stopped is about to exit, and says so by its code: no further press may take that away.
+        signal.signal(signal.SIGINT, signal.SIG_IGN if stopping else previous)
 
 
 def summarise(report: IndexReport, console: Console) -> None:
