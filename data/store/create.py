@@ -10,7 +10,6 @@ from typing import Any
 
 from data.store.manifest import (
     NEW_TABLES,
-    TABLES,
     Manifest,
     damaged,
     new_manifest,
@@ -43,16 +42,17 @@ def create_tables(directory: Path, models: Mapping[str, Mapping[str, Any]], prof
     return manifest
 
 
-def open_tables(directory: Path, expected: Mapping[str, Any]) -> dict[str, Any]:
+def open_tables(directory: Path, name: str, expected: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables in the folder `name` of the library."""
     import lancedb
 
-    if not (directory / TABLES).is_dir():  # connect() would make it
+    if not (directory / name).is_dir():  # connect() would make it
         if (directory / NEW_TABLES).is_dir():
             raise not_found(directory)  # a creation that is not finished
-        raise damaged(directory, f"{TABLES} is missing")
+        raise damaged(directory, f"{name} is missing")
     try:
-        database = lancedb.connect(str(directory / TABLES), read_consistency_interval=timedelta(0))
-        tables = {name: database.open_table(name) for name in expected}
+        database = lancedb.connect(str(directory / name), read_consistency_interval=timedelta(0))
+        tables = {table: database.open_table(table) for table in expected}
         for name, table in tables.items():
             if not table.schema.equals(expected[name]):
                 raise ValueError(f"table {name} has other columns than its manifest says")

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data.store.resident import nearest
+from data.store.resident import Nearest, Rows, nearest, nearest_held
 
 EXACT_ROWS = 20_000  # so many rows or fewer are compared one by one: quicker than, or as quick as, the lists
 PROBED = 64  # lists looked at, when all rows may be returned
@@ -127,6 +127,34 @@ class VectorIndex:
         found = np.searchsorted(self.editions, editions)
         there = np.append(self.editions, -1)[found] == editions
         return np.where(there, found, -1)
+
+
+def nearest_indexed(
+    index: VectorIndex,
+    outside: Rows,
+    column: str,
+    editions: npt.NDArray[np.int64],
+    query: npt.NDArray[np.float32],
+    k: int,
+    allowed: npt.NDArray[np.bool_],
+) -> Nearest:
+    """The k nearest among what the index holds of some editions and, exactly, what it does not.
+
+    Args:
+        outside: all rows of the editions that are not in the index; column: its vectors.
+        editions, allowed: (m,) all that are in force, and which may be returned.
+    """
+    places = index.places(editions)
+    there = places >= 0
+    let = np.zeros(len(index.editions), dtype=bool)
+    let[places[there & allowed]] = True
+    rows, scores = index.search(query, k, let)
+    found = index.editions[np.searchsorted(index.offsets, rows, side="right") - 1]
+    beside, times_s, beside_scores = nearest_held(outside, column, query, k, allowed[~there])
+    media_rows = np.concatenate([np.searchsorted(editions, found), np.flatnonzero(~there)[beside]])
+    times_s, scores = np.concatenate([index.time_s[rows], times_s]), np.concatenate([scores, beside_scores])
+    best = np.argsort(-scores, kind="stable")[:k]
+    return media_rows[best], times_s[best], scores[best]
 
 
 def newest(folder: Path) -> Path | None:

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.errors import LibraryError, LibraryNotFound
-from data.store import faiss, reader
+from data.store import indices, reader
 from data.store.base import SCHEMA_VERSION, FileRow, MediaRows
 from data.store.create import create_tables
 from data.store.lock import acquire, release
@@ -35,7 +32,7 @@ from data.store.manifest import (
     read_manifest,
     unwritable,
 )
-from data.store.resident import Media, edition_filter, frame_batches
+from data.store.resident import Media, edition_filter
 from data.store.rows import (
     check,
     check_fields,
@@ -48,17 +45,12 @@ from data.store.rows import (
     one_of,
     segment_table,
     text_table,
-    vector_column,
 )
-from data.store.words import MOST_UNINDEXED_TEXTS, TEXT_INDEX
 from data.types import FieldValue, TextChannel, TextSpan
 
 __all__ = ["LanceStore", "Manifest", "create_or_open", "open_reader", "read_manifest"]
 
-MOST_FRAGMENTS = 64  # small pieces of a table before they are merged
-KEEP_VERSIONS = timedelta(minutes=2)  # older states go: longer than any one read takes
 DELETED_AT_ONCE = 10_000
-UNINDEXED_SHARE = 0.2  # frames outside the vector index, searched exactly, before it is built again
 
 
 def create_or_open(directory: Path, models: Mapping[str, Mapping[str, Any]], *, profile: str) -> LanceStore:
@@ -148,6 +140,7 @@ class LanceStore(reader.Reader):
     def __init__(self, directory: Path, manifest: Manifest, lock: Any) -> None:
         super().__init__(directory, manifest)
         self._lock = lock
+        self._next_edition = 0
         self._changed = False
         if lock is not None:
             with self._writing():
@@ -268,7 +261,7 @@ class LanceStore(reader.Reader):
                     with self._writing(lock):
                         self._tidy()
                         self._index_vectors()
-                        self._index_texts()
+                        indices.index_texts(self._tables["texts"])
             finally:
                 release(self.directory, lock)
         super().close()
@@ -377,48 +370,14 @@ class LanceStore(reader.Reader):
                 self._tables[name].delete(edition_filter(every[start : start + DELETED_AT_ONCE]))
             self._changed = True
 
+    def optimize(self) -> None:
+        """Merge small pieces, drop old states, and bring the indices of words and vectors up to date."""
+        with self._writing():
+            indices.tidy(self._tables, most_fragments=0)
+            self._index_vectors()
+
     def _tidy(self) -> None:
-        """Merge small pieces once there are many: merging at each turn would rewrite the whole table each time."""
-        for table in self._tables.values():
-            if table.stats()["fragment_stats"]["num_small_fragments"] > MOST_FRAGMENTS:
-                table.optimize(cleanup_older_than=KEEP_VERSIONS)
+        indices.tidy(self._tables)
 
     def _index_vectors(self) -> None:
-        """Index the vectors of a library too large for memory, when too many of them are not: by FAISS where it is
-        installed, otherwise in the database."""
-        media = self._current()
-        for channel, model in self.manifest.models.items():
-            if self._fits(media, model["dim"]):
-                shutil.rmtree(reader.index_folder(self.directory, channel), ignore_errors=True)
-            elif not faiss.installed():
-                self._index_in_database(channel)
-            elif self._index_is_stale(media, channel):
-                folder = reader.index_folder(self.directory, channel)
-                counts = media.column("n_frames")
-                batches = partial(frame_batches, self._tables["frames"], channel)
-                faiss.build(folder, media.editions, counts, model["dim"], batches)
-
-    def _index_is_stale(self, media: Media, channel: str) -> bool:
-        index = self._index(media, channel)
-        if index is None:
-            return True
-        held = np.isin(media.editions, index.editions)
-        counts = media.column("n_frames")
-        live = int(counts[held].sum())
-        return max(int(counts.sum()), len(index.vectors)) - live > UNINDEXED_SHARE * live
-
-    def _index_in_database(self, channel: str) -> None:
-        """IVF with RaBitQ codes: the quickest to build of those that keep recall@10 at 1.0 when refined."""
-        from lancedb.index import BTree, IvfRq
-
-        frames, name = self._tables["frames"], f"{vector_column(channel)}_idx"
-        stats = frames.index_stats(name)
-        if stats is None or stats.num_unindexed_rows > UNINDEXED_SHARE * frames.count_rows():
-            frames.create_index(vector_column(channel), config=IvfRq(distance_type="dot"), name=name)
-            frames.create_index("edition", config=BTree())
-
-    def _index_texts(self) -> None:
-        """Put new texts into the word index."""
-        stats = self._tables["texts"].index_stats(TEXT_INDEX)
-        if stats is not None and stats.num_unindexed_rows > MOST_UNINDEXED_TEXTS:
-            self._tables["texts"].optimize(cleanup_older_than=KEEP_VERSIONS)
+        indices.index_vectors(self, self._current())

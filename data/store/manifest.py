@@ -4,14 +4,16 @@ A library is a directory of ours:
 
     library.json     this manifest, replaced as a whole
     library.lock     held by the one writer; library.writer says who that is
-    tables/          the database; `tables.new/` until the first creation is complete
+    tables/          the database; `tables.new/` until the first creation is complete; `tables.N/` after a re-index
     library.vectors/ a FAISS index for each channel of a large library, made from the database
+    library.next/    a library of other models in the making, to take this one's place (data.store.swap)
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -26,6 +28,8 @@ MANIFEST, LOCK, WRITER = "library.json", "library.lock", "library.writer"
 TABLES, NEW_TABLES, VECTORS = "tables", "tables.new", "library.vectors"
 MAX_MANIFEST_BYTES = 1_000_000
 
+_TABLES = re.compile(r"tables(\.[0-9]{1,9})?")
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -37,6 +41,8 @@ class Manifest:
         profile: name of the set of models.
         created_at: ISO 8601, UTC.
         models: channel -> identity {"name", "revision", "dim", "metric", "preprocessing"}.
+        tables: folder of the database.
+        previous: what was in its place before it was indexed again with other models, and is still there.
     """
 
     schema_version: int
@@ -44,6 +50,8 @@ class Manifest:
     profile: str
     created_at: str
     models: dict[str, dict[str, Any]]
+    tables: str = TABLES
+    previous: Manifest | None = None
 
 
 def new_manifest(models: Mapping[str, Mapping[str, Any]], profile: str) -> Manifest:
@@ -77,19 +85,25 @@ def read_manifest(directory: Path) -> Manifest:
     try:
         if len(raw) > MAX_MANIFEST_BYTES:
             raise ValueError("too large")
-        fields = json.loads(raw)
-        schema_version = fields["schema_version"]
-        if type(schema_version) is not int:
-            raise ValueError("schema_version is not a whole number")
-        models = {str(channel): dict(identity) for channel, identity in fields["models"].items()}
-        for identity in models.values():
-            if type(identity["dim"]) is not int or not 1 <= identity["dim"] <= 65536:
-                raise ValueError(f"dim {identity['dim']!r} is not a vector length")
-            str(identity["name"]), str(identity["revision"])
-        version, profile, created = (str(fields[key]) for key in ("product_version", "profile", "created_at"))
-        return Manifest(schema_version, version, profile, created, models)
+        return _parse(json.loads(raw))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise damaged(directory, f"{MANIFEST} is not a manifest: {error!r}") from error
+
+
+def _parse(fields: Mapping[str, Any]) -> Manifest:
+    schema_version = fields["schema_version"]
+    if type(schema_version) is not int:
+        raise ValueError("schema_version is not a whole number")
+    models = {str(channel): dict(identity) for channel, identity in fields["models"].items()}
+    for identity in models.values():
+        if type(identity["dim"]) is not int or not 1 <= identity["dim"] <= 65536:
+            raise ValueError(f"dim {identity['dim']!r} is not a vector length")
+        str(identity["name"]), str(identity["revision"])
+    version, profile, created = (str(fields[key]) for key in ("product_version", "profile", "created_at"))
+    tables, previous = str(fields.get("tables", TABLES)), fields.get("previous")
+    if not _TABLES.fullmatch(tables):
+        raise ValueError(f"tables {tables!r} is no folder of tables")
+    return Manifest(schema_version, version, profile, created, models, tables, previous and _parse(previous))
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:

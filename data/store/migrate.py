@@ -11,7 +11,7 @@ from typing import Any
 
 from data.errors import IndexMismatch
 from data.store.base import SCHEMA_VERSION
-from data.store.manifest import TABLES, Manifest, unwritable, write_manifest
+from data.store.manifest import Manifest, unwritable, write_manifest
 from data.store.rows import schemas
 from data.store.words import index_words
 
@@ -31,7 +31,7 @@ def upgrade(directory: Path, manifest: Manifest) -> Manifest:
             remedy=f"Update: pip install --upgrade 'secondsight>={manifest.product_version}'.",
         )
     try:
-        database = lancedb.connect(str(directory / TABLES))
+        database = lancedb.connect(str(directory / manifest.tables))
         if manifest.schema_version == 1:
             _from_1(database, schemas(manifest.models))
         upgraded = replace(manifest, schema_version=SCHEMA_VERSION)

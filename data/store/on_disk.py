@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.store.base import Filter
-from data.store.resident import MOST_IDS_BY_NAME, Media, edition_filter
+from data.store.resident import MOST_IDS_BY_NAME, Media, Nearest, edition_filter
 from data.store.rows import one_of, vector_column
 
 EXACT_SHARE = 0.1  # filters that keep less than this share of the frames are answered without the vector index
@@ -23,7 +23,7 @@ def nearest_on_disk(
     channel: str,
     query: npt.NDArray[np.float32],
     k: int,
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64], npt.NDArray[np.float32]] | None:
+) -> Nearest | None:
     """Rows of `media`, times and products of the k nearest frames, best first; None when rows are missing.
 
     By the vector index; exactly where a filter keeps little or the index gives too few.

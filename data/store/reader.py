@@ -8,7 +8,7 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import numpy as np
@@ -20,14 +20,12 @@ from data.store.base import FileRow, Filter, FrameVectors, StoreStats
 from data.store.create import FOREIGN, open_tables
 from data.store.faiss import VectorIndex
 from data.store.manifest import VECTORS, Manifest, damaged
-from data.store.resident import MOST_IDS_BY_NAME, Media, Rows, nearest, read_rows, vector_rows
+from data.store.resident import MOST_IDS_BY_NAME, Media, Rows, nearest_held, read_rows, vector_rows
 from data.store.rows import decode, file_rows, media_item, one_of, schemas, segment, text_spans, vector_column
 from data.store.words import best_spans
 from data.types import Hit, MediaItem, Segment, TextChannel, TextHit, TextSpan, Vectors
 
 T = TypeVar("T")
-# Rows of Media, times and products of the nearest frames, best first.
-Nearest: TypeAlias = tuple[npt.NDArray[np.intp], npt.NDArray[np.float64], npt.NDArray[np.float32]]
 
 # Vectors of one channel held in memory: 260,000 frames of 512, or 36 hours of film at 2 a second.
 MOST_RESIDENT_BYTES = 512 * 2**20
@@ -45,7 +43,7 @@ class Reader:
     def __init__(self, directory: Path, manifest: Manifest) -> None:
         self.directory, self.manifest = directory, manifest
         self._schemas = schemas(manifest.models)
-        self._tables = open_tables(directory, self._schemas)
+        self._tables = open_tables(directory, manifest.tables, self._schemas)
         self._mutex = threading.RLock()
         self._media: Media | None = None
         self._held: dict[str, Rows] = {}
@@ -269,7 +267,7 @@ class Reader:
         """The FAISS index in force; None where there is none, or what it lacks would not fit in memory."""
         if not faiss.installed():
             return None
-        path = faiss.newest(index_folder(self.directory, channel))
+        path = faiss.newest(self._index_folder(channel))
         with self._mutex:
             index = self._indices.get(channel)
             if path is None:
@@ -281,6 +279,9 @@ class Reader:
                     return None
         outside = int(media.column("n_frames")[index.places(media.editions) < 0].sum())
         return index if outside * self._dim(channel) * 4 <= faiss.MOST_OUTSIDE_BYTES else None
+
+    def _index_folder(self, channel: str) -> Path:
+        return self.directory / VECTORS / self.manifest.tables / quote(channel, safe="")
 
     def _fits(self, media: Media, dim: int) -> bool:
         return int(media.column("n_frames").sum()) * dim * 4 <= MOST_RESIDENT_BYTES
@@ -320,39 +321,20 @@ class Reader:
         if not allowed.any():
             return []
         if self._fits(media, len(query)):
-            found = _nearest_held(self._hold_frames(media, channel), channel, query, k, allowed)
+            held = self._hold_frames(media, channel)
+            found = None if held is None else nearest_held(held, vector_column(channel), query, k, allowed)
         else:
             index = self._index(media, channel)
             if index is None:
                 frames = self._tables["frames"]
                 found = on_disk.nearest_on_disk(frames, media, allowed, where, channel, query, k)
             else:
-                found = self._nearest_by_index(index, media, channel, query, k, allowed)
+                outside = self._hold_outside(index, media, channel)
+                if outside is None:
+                    return None
+                column = vector_column(channel)
+                found = faiss.nearest_indexed(index, outside, column, media.editions, query, k, allowed)
         return None if found is None else _hits(media, channel, *found)
-
-    def _nearest_by_index(
-        self,
-        index: VectorIndex,
-        media: Media,
-        channel: str,
-        query: npt.NDArray[np.float32],
-        k: int,
-        allowed: npt.NDArray[np.bool_],
-    ) -> Nearest | None:
-        """What the index holds of `media`, and beside it exactly what it does not."""
-        places = index.places(media.editions)
-        there, outside = places >= 0, self._hold_outside(index, media, channel)
-        beside = _nearest_held(outside, channel, query, k, allowed[~there])
-        if beside is None:
-            return None
-        let = np.zeros(len(index.editions), dtype=bool)
-        let[places[there & allowed]] = True
-        rows, scores = index.search(query, k, let)
-        editions = index.editions[np.searchsorted(index.offsets, rows, side="right") - 1]
-        media_rows = np.concatenate([np.searchsorted(media.editions, editions), np.flatnonzero(~there)[beside[0]]])
-        times_s, scores = np.concatenate([index.time_s[rows], beside[1]]), np.concatenate([scores, beside[2]])
-        best = np.argsort(-scores, kind="stable")[:k]
-        return media_rows[best], times_s[best], scores[best]
 
     def _allowed(self, media: Media, where: Filter) -> npt.NDArray[np.bool_]:
         """(m,) which media `where` lets through, conditions included."""
@@ -373,21 +355,6 @@ class Reader:
 
 def _spread(count: int, most: int) -> npt.NDArray[np.intp]:
     return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.intp)) if count else np.empty(0, np.intp)
-
-
-def index_folder(directory: Path, channel: str) -> Path:
-    """Where the FAISS index of a channel rests."""
-    return directory / VECTORS / quote(channel, safe="")
-
-
-def _nearest_held(
-    held: Rows | None, channel: str, query: npt.NDArray[np.float32], k: int, allowed: npt.NDArray[np.bool_]
-) -> Nearest | None:
-    if held is None:
-        return None
-    keep = None if allowed.all() else np.repeat(allowed, np.diff(held.offsets))
-    rows, scores = nearest(held.columns[vector_column(channel)], query, k, keep)
-    return np.searchsorted(held.offsets, rows, side="right") - 1, held.columns["time_s"][rows], scores
 
 
 def _frame_columns(channel: str) -> tuple[str, ...]:

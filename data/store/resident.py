@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MOST_IDS_BY_NAME = 1000  # more than these are looked up by a scan
 ROWS_AT_ONCE = 16_384
 MOST_EDITIONS_BY_NAME = 2000  # more than these are read by a scan of the whole table
+
+# Rows of the media, times and products of the nearest frames, best first.
+Nearest: TypeAlias = tuple[npt.NDArray[np.intp], npt.NDArray[np.float64], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +185,15 @@ def _array(column: pa.ChunkedArray, keep: npt.NDArray[np.bool_]) -> npt.NDArray[
 def vector_rows(column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
     """A column of vectors as (n, dim) float32."""
     return _array(column, np.ones(len(column), dtype=bool))
+
+
+def nearest_held(
+    held: Rows, column: str, query: npt.NDArray[np.float32], k: int, allowed: npt.NDArray[np.bool_]
+) -> Nearest:
+    """The k nearest rows of the allowed (m,) media of `held`."""
+    keep = None if allowed.all() else np.repeat(allowed, np.diff(held.offsets))
+    rows, scores = nearest(held.columns[column], query, k, keep)
+    return np.searchsorted(held.offsets, rows, side="right") - 1, held.columns["time_s"][rows], scores
 
 
 def nearest(

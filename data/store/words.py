@@ -49,7 +49,7 @@ def best_spans(
     clauses = [one_of("channel", channels)] if channels else []
     if has_texts.sum() <= MOST_IDS_BY_NAME:
         clauses.append(edition_filter(of_texts[has_texts]))
-    asked = PhraseQuery(words, "text") if phrase else MatchQuery(words, "text")
+    asked = (PhraseQuery if phrase else MatchQuery)(words, "text")  # type: ignore[call-arg]  # defaults mypy cannot see
     row_of = {edition: row for row, edition in enumerate(of_texts.tolist()) if has_texts[row]}
     limit = k + MORE
     while True:

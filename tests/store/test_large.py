@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data.store import faiss, lance, reader
+from data.store import faiss, indices, lance, reader
 from data.store.base import Filter, MediaRows
 from data.store.lance import create_or_open, open_reader
 from data.types import MediaInfo, Segment
@@ -66,7 +66,7 @@ def test_the_index_finds_what_is_nearest(large, where):
     directory, added = large
     store = open_reader(directory, MODELS)
     if faiss.installed():
-        assert len(faiss.open_index(faiss.newest(reader.index_folder(directory, "joint"))).vectors) == MEDIA * FRAMES
+        assert len(faiss.open_index(faiss.newest(store._index_folder("joint"))).vectors) == MEDIA * FRAMES
     else:
         assert store._tables["frames"].index_stats("vec_joint_idx").num_unindexed_rows == 0
     found = []
@@ -115,11 +115,11 @@ def test_unfinished_frames_do_not_crowd_out_finished_ones(large, monkeypatch):
 def test_many_small_writes_are_merged(library):
     with create_or_open(library, MODELS, profile="lite") as store:
         rng = np.random.default_rng(0)
-        for i in range(lance.MOST_FRAGMENTS + 20):
+        for i in range(indices.MOST_FRAGMENTS + 20):
             store.add([many(rng, i)])
         fragments = store._tables["frames"].stats()["fragment_stats"]["num_fragments"]
-        assert fragments <= lance.MOST_FRAGMENTS
-    assert open_reader(library).stats().frames == (lance.MOST_FRAGMENTS + 20) * FRAMES
+        assert fragments <= indices.MOST_FRAGMENTS
+    assert open_reader(library).stats().frames == (indices.MOST_FRAGMENTS + 20) * FRAMES
 
 
 def test_a_hundred_thousand_paths(library):
