@@ -59,7 +59,7 @@ def _attend(
 
 
 def decode_attention(query: Tensor, keys: Tensor, values: Tensor, lengths: Tensor) -> Tensor:
-    """As ops.cached_attention, on a GPU. A token's heads stand together; keys, values contiguous; dim a power of two."""
+    """As ops.cached_attention, on a GPU. A token's heads stand together; keys and values are contiguous."""
     slots, heads, dim = query.shape
     capacity, kv_heads = keys.shape[1], keys.shape[2]
     group = heads // kv_heads

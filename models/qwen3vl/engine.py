@@ -87,20 +87,19 @@ class PackedEngine:
         )
 
     def _vision_features(self, prompts: Sequence[Prompt]) -> Tensor | None:
-        wanted = [
-            (prompt.keys[i] if prompt.keys else "", block)
-            for prompt in prompts
-            for i, block in enumerate(prompt.blocks)
-        ]
-        if not wanted:
+        blocks = [block for prompt in prompts for block in prompt.blocks]
+        if not blocks:
             return None
-        found = [self._features.get(key) for key, _ in wanted]
-        missing = [i for i, feature in enumerate(found) if feature is None]
+        # A block without a key is its own; those of equal keys are seen once.
+        keys = [(p.keys[i] if p.keys else "") or f"#{id(block)}" for p in prompts for i, block in enumerate(p.blocks)]
+        found = {key: self._features.get(key) for key in keys}
+        missing = {key: block for key, block in zip(keys, blocks, strict=True) if found[key] is None}
         if missing:
-            for i, feature in zip(missing, self.vision([wanted[i][1] for i in missing]), strict=True):
-                found[i] = feature
-                self._features.put(wanted[i][0], feature)
-        return torch.cat([feature for feature in found if feature is not None])
+            for key, feature in zip(missing, self.vision(list(missing.values())), strict=True):
+                found[key] = feature
+                if not key.startswith("#"):
+                    self._features.put(key, feature)
+        return torch.cat([feature for key in keys if (feature := found[key]) is not None])
 
     def _generate(
         self, prompts: list[Prompt], sampling: Sampling, ends: set[int], stop: Stop | None
