@@ -26,10 +26,14 @@ class Settings(BaseSettings):
     models: str = Field(default="lite", description="profile of models")
     cache: Path = Field(default_factory=lambda: user_cache_path("secondsight", appauthor=False))
     frame_rate: float = Field(default=2.0, gt=0, le=30, description="frames sampled per second of video")
+    workers: int = Field(default=0, ge=0, le=256, description="decoding processes; 0: a quarter of the cores")
     max_pixels: int = Field(default=200_000_000, ge=1_000_000, description="largest picture decoded, in pixels")
     batch_size: int = Field(default=16, ge=1, le=1024, description="pictures embedded at once")
     localise: int = Field(default=1, ge=0, le=100, description="best moments whose second is looked at again, densely")
+    rerank: int = Field(default=10, ge=0, le=100, description="best moments shown to the re-ranker, where there is one")
+    rerank_budget_s: float = Field(default=5.0, gt=0, le=600, description="time the re-ranker may take for a search")
     threads: int = Field(default=0, ge=0, description="model threads; 0: all cores")
+    caption_language: str = Field(default="en", pattern="^(en|zh)$", description="language of captions, en or zh")
     server_chat: str = Field(
         default="", description="MODEL or MODEL@URL that describes and answers; empty: the server's"
     )

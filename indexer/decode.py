@@ -1,43 +1,65 @@
-"""Decoding ahead of the model: one thread reads, hashes and decodes; events come out of a bounded queue in order."""
+"""Decoding ahead of the model, in processes of its own; events come out of one bounded queue.
+
+One thread for each process takes files in turn: it hashes, asks whether the content is known, has it decoded
+(`indexer.worker`) and passes on what comes. A process that crashes or goes silent costs its file, and the thread starts
+another.
+"""
 
 from __future__ import annotations
 
 import os
 import queue
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
-from data.errors import MediaError, MissingExtra
-from data.media import open_media
 from data.settings import Settings
 from data.store.base import FileRow
-from data.types import Frame, MediaInfo
+from data.types import MediaInfo, Pixels
+from indexer import wire
 from indexer.discover import Candidate, Stopped, content_hash, is_gone
-from indexer.segment import ShotDetector
+from indexer.sampling import Sampling
 
 QUEUE_EVENTS = 64  # decoded pictures that may wait for the model: at 256 px short side under 25 MB
-LEAST_PICTURES = 8  # a short animation is sampled more densely, so that it still gives moments
-DENSEST_RATE_FPS = 10.0
+SILENCE_S = 60.0  # a decoder that says nothing for so long hangs
+LEAST_BUDGET_S = 300.0  # time a decoder may take for any file ...
+BUDGET_PER_MEDIA_S = 20.0  # ... and more for each second the file plays
+_START = "import sys; sys.path.append(sys.argv[1]); from indexer.worker import serve; serve()"
+_ROOT = str(Path(__file__).resolve().parent.parent)
 
 
 @dataclass(slots=True)
 class Job:
-    """One new content on its way through decode and model; the shot detector has seen every frame when it ends."""
+    """One new content on its way through decode and model; edges_s and warnings are complete when it ends."""
 
     candidate: Candidate
     media_id: str
     info: MediaInfo
-    shots: ShotDetector = field(default_factory=ShotDetector)
-    duration_s: float | None = None
+    edges_s: list[float] | None = None
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
+    """A row of a medium. rgb is None where it looks the same as the earlier row number `repeats`."""
+
     job: Job
-    frame: Frame
+    time_s: float | None
+    rgb: Pixels | None
+    repeats: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A decoder is at work: it stands at time_s of its file."""
+
+    job: Job
+    time_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,135 +85,292 @@ class Failed:
     unreadable: bool = False
 
 
-Event = Picture | Ended | Known | Failed
+Event = Picture | Tick | Ended | Known | Failed
 
 
 @contextmanager
 def decode_ahead(
-    candidates: Sequence[Candidate], known: Mapping[str, FileRow], settings: Settings, *, picture_side: int
+    candidates: Sequence[Candidate],
+    known: Mapping[str, FileRow],
+    settings: Settings,
+    *,
+    picture_side: int,
+    sampling: Sampling = "adaptive",
+    again: frozenset[str] = frozenset(),
+    workers: int = 1,
 ) -> Iterator[Iterator[Event | None]]:
-    """Events of all candidates, file by file; None while a large file keeps them waiting, so that the caller can stop.
+    """Events of all candidates, those of one file in order; None while all wait, so that the caller can stop.
 
-    Leaving the context stops the thread and waits for it.
+    Leaving the context ends the processes and threads. An unexpected error of a thread is raised from the iterator.
 
-    An unexpected error of the thread is raised from the iterator.
+    Args:
+        again: contents that are in the library and are decoded once more.
+        workers: decoding processes; none is started before there is something to decode.
     """
-    events: queue.Queue[Event | BaseException | None] = queue.Queue(maxsize=QUEUE_EVENTS)
-    stop = threading.Event()
+    work = _Work(candidates, known, settings, picture_side, sampling, again)
+    threads = [
+        threading.Thread(target=work.run, name=f"decode-{number}", daemon=True)
+        for number in range(max(1, min(workers, len(candidates))))
+    ]
+    work.running = len(threads)
+    for thread in threads:
+        thread.start()
+    try:
+        yield work.drain()
+    finally:
+        work.stop.set()
+        work.end_processes()
+        for thread in threads:
+            thread.join()
 
-    def put(event: Event | BaseException | None) -> bool:
-        while not stop.is_set():
+
+class _Work:
+    """What the threads share: the files still to do, and which contents are known or in somebody's hands."""
+
+    def __init__(
+        self,
+        candidates: Sequence[Candidate],
+        known: Mapping[str, FileRow],
+        settings: Settings,
+        picture_side: int,
+        sampling: Sampling,
+        again: frozenset[str],
+    ) -> None:
+        self._left = iter(candidates)
+        self._job = {
+            "picture_side": picture_side, "sampling": sampling,
+            "frame_rate": settings.frame_rate, "max_pixels": settings.max_pixels,
+        }  # fmt: skip
+        self._events: queue.Queue[Event | BaseException | None] = queue.Queue(maxsize=QUEUE_EVENTS)
+        self._free = threading.Condition()
+        self._in_hand: set[str] = set()
+        self._again = set(again)
+        self._paths_of: dict[str, list[str]] = {}
+        for row in known.values():
+            if row.media_id:
+                self._paths_of.setdefault(row.media_id, []).append(row.path)
+        self._decoders: list[Decoder] = []
+        self.stop = threading.Event()
+        self.running = 0
+
+    def run(self) -> None:
+        decoder = Decoder()
+        with self._free:
+            self._decoders.append(decoder)
+        try:
+            while not self.stop.is_set():
+                with self._free:
+                    candidate = next(self._left, None)
+                if candidate is None:
+                    break
+                for event in self._events_of(candidate, decoder):
+                    if not self._put(event):
+                        return
+            self._put(None)
+        except Stopped:
+            pass
+        except BaseException as error:  # handed over, raised in the caller's thread
+            self._put(error)
+        finally:
+            decoder.end()
+
+    def drain(self) -> Iterator[Event | None]:
+        while self.running:
             try:
-                events.put(event, timeout=0.1)
+                event = self._events.get(timeout=0.2)
+            except queue.Empty:
+                yield None
+                continue
+            if event is None:
+                self.running -= 1
+                continue
+            if isinstance(event, BaseException):
+                raise event
+            yield event
+
+    def end_processes(self) -> None:
+        with self._free:
+            for decoder in self._decoders:
+                decoder.kill()
+            self._free.notify_all()
+
+    def _put(self, event: Event | BaseException | None) -> bool:
+        while not self.stop.is_set():
+            try:
+                self._events.put(event, timeout=0.1)
                 return True
             except queue.Full:
                 continue
         return False
 
-    def work() -> None:
+    def _events_of(self, candidate: Candidate, decoder: Decoder) -> Iterator[Event]:
         try:
-            for event in _events(candidates, known, settings, picture_side, stop):
-                if not put(event):
-                    return
-            put(None)
-        except BaseException as error:  # handed over, raised in the caller's thread
-            put(error)
-
-    def drain() -> Iterator[Event | None]:
-        while True:
-            try:
-                event = events.get(timeout=0.2)
-            except queue.Empty:
-                yield None
-                continue
-            if event is None:
-                return
-            if isinstance(event, BaseException):
-                raise event
-            yield event
-
-    thread = threading.Thread(target=work, name="decode", daemon=True)
-    thread.start()
-    try:
-        yield drain()
-    finally:
-        stop.set()
-        thread.join()
-
-
-def _events(
-    candidates: Sequence[Candidate],
-    known: Mapping[str, FileRow],
-    settings: Settings,
-    picture_side: int,
-    stop: threading.Event,
-) -> Iterator[Event]:
-    paths_of: dict[str, list[str]] = {}
-    for row in known.values():
-        if row.media_id:
-            paths_of.setdefault(row.media_id, []).append(row.path)
-    for candidate in candidates:
-        known_id = candidate.known.media_id if candidate.known is not None else ""
-        try:
-            media_id = content_hash(candidate.path, stop)
-        except Stopped:
-            return
+            media_id = content_hash(candidate.path, self.stop)
         except OSError as error:
             yield Failed(candidate, f"cannot be read: {error.strerror or error}", unreadable=True)
-            continue
+            return
+        there = self._claim(candidate, media_id)
+        if there is not None:
+            yield there
+            return
+        failed = True
+        try:
+            for event in decoder.decode(candidate, media_id, self._job):
+                failed = isinstance(event, Failed)
+                yield event
+        finally:
+            with self._free:
+                self._in_hand.discard(media_id)
+                if not failed:
+                    self._paths_of.setdefault(media_id, []).append(candidate.row.path)
+                self._free.notify_all()
+
+    def _claim(self, candidate: Candidate, media_id: str) -> Known | None:
+        """The content as it is known already; None when it is now this thread's to decode."""
         text = candidate.row.path
-        if media_id in paths_of:
-            others = [path for path in paths_of[media_id] if path != text]
-            old_path = next((path for path in others if is_gone(path)), None)
+        known_id = candidate.known.media_id if candidate.known is not None else ""
+        with self._free:
+            while media_id in self._in_hand:  # another thread has a copy of it in hand: it may yet fail
+                self._free.wait(0.2)
+                if self.stop.is_set():
+                    raise Stopped
+            if media_id in self._again or media_id not in self._paths_of:
+                self._again.discard(media_id)
+                self._in_hand.add(media_id)
+                return None
+            paths = self._paths_of[media_id]
+            old_path = next((path for path in paths if path != text and is_gone(path)), None)
             if old_path is not None and known_id != media_id:
-                paths_of[media_id].remove(old_path)
+                paths.remove(old_path)
             else:
                 old_path = None
-            paths_of[media_id].append(text)
-            yield Known(candidate, media_id, old_path)
-            continue
-        failed = yield from _decoded(candidate, media_id, settings, picture_side)
-        if not failed:
-            paths_of[media_id] = [text]
+            paths.append(text)
+            return Known(candidate, media_id, old_path)
 
 
-def _decoded(
-    candidate: Candidate, media_id: str, settings: Settings, picture_side: int
-) -> Iterator[Event]:  # returns whether it failed
-    try:
-        with open_media(candidate.path, max_pixels=settings.max_pixels) as source:
-            job = Job(candidate, media_id, source.info)
-            rate_fps = _rate_fps(source.info, settings.frame_rate)
-            pictures, end_s = 0, source.info.duration_s
-            for frame in source.frames(rate_fps=rate_fps, short_side=picture_side, luma=True):
-                if frame.time_s is not None:
-                    end_s = max(end_s or 0.0, frame.time_s + (frame.duration_s or 0.0))
-                    if frame.luma is not None:
-                        job.shots.feed(frame.time_s, frame.luma)
-                if frame.rgb is not None:
-                    pictures += 1
-                    yield Picture(job, frame)
-            if pictures == 0:
-                yield Failed(candidate, "no picture could be decoded; the file may be damaged")
-                return True
-            stat = os.stat(candidate.path)
-            if (stat.st_size, stat.st_mtime_ns) != (candidate.row.size_bytes, candidate.row.mtime_ns):
-                yield Failed(candidate, "it changed while it was read; run the same command again", unreadable=True)
-                return True
-            job.duration_s, job.warnings = end_s, source.warnings
-        yield Ended(job)
-        return False
-    except (MediaError, MissingExtra) as error:
-        yield Failed(candidate, str(error))
-    except OSError as error:
-        yield Failed(candidate, f"cannot be read: {error.strerror or error}", unreadable=True)
-    except Exception as error:  # a codec met something new: that file is skipped, never the run
-        reason = " ".join(str(error).split())[:200]
-        yield Failed(candidate, f"could not be decoded ({type(error).__name__}: {reason})")
-    return True
+class Decoder:
+    """A decoding process, started when it is first needed and again after it was lost. One thread uses it."""
 
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._deadline_s: float | None = None
+        self._late = ""
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._watch: threading.Thread | None = None
 
-def _rate_fps(info: MediaInfo, frame_rate: float) -> float:
-    if not info.duration_s:
-        return frame_rate
-    return max(frame_rate, min(DENSEST_RATE_FPS, LEAST_PICTURES / info.duration_s))
+    def decode(self, candidate: Candidate, media_id: str, options: Mapping[str, object]) -> Iterator[Event]:
+        """Events of one file; the last is Ended or Failed."""
+        row = candidate.row
+        job: Job | None = None
+        rows = 0
+        self._late, spent_s, budget_s = "", 0.0, LEAST_BUDGET_S
+        request = {
+            **options, "path": os.fsencode(candidate.path).hex(), "stat": [row.size_bytes, row.mtime_ns],
+        }  # fmt: skip
+        try:
+            process = self._started()
+            assert process.stdin is not None and process.stdout is not None
+            wire.send(process.stdin, request)  # type: ignore[arg-type]
+            while True:
+                asked_s = time.monotonic()
+                self._deadline_s = asked_s + min(SILENCE_S, max(budget_s - spent_s, 0.0))
+                received = wire.receive(process.stdout)  # type: ignore[arg-type]
+                self._deadline_s = None
+                spent_s += time.monotonic() - asked_s
+                if received is None:
+                    raise wire.BadMessage("closed")
+                message, picture = received
+                match message["is"]:
+                    case "open":
+                        job = Job(candidate, media_id, wire.info_in(message["info"]))
+                        budget_s += BUDGET_PER_MEDIA_S * (job.info.duration_s or 0.0)
+                    case "row" if job is not None:
+                        time_s, repeats = message["time_s"], message.get("repeats")
+                        if picture is None and not (isinstance(repeats, int) and 0 <= repeats < rows):
+                            raise wire.BadMessage(f"row {rows} repeats {repeats!r}")
+                        rows += 1
+                        yield Picture(job, None if time_s is None else float(time_s), picture, repeats)
+                    case "tick" if job is not None:
+                        yield Tick(job, float(message["time_s"]))
+                    case "end" if job is not None and rows:
+                        edges_s = message["edges_s"]
+                        job.edges_s = None if edges_s is None else [float(edge) for edge in edges_s]
+                        job.warnings = tuple(str(warning) for warning in message["warnings"])
+                        yield Ended(job)
+                        return
+                    case "failed":
+                        yield Failed(candidate, message["reason"], bool(message.get("unreadable")))
+                        return
+                    case other:
+                        raise wire.BadMessage(f"{other!r} was not expected")
+        except (wire.BadMessage, KeyError, TypeError, ValueError, OSError) as error:
+            yield Failed(candidate, self._lost(error, spent_s))
+        finally:
+            self._deadline_s = None
+
+    def kill(self) -> None:
+        """From any thread: what it decodes is cut off."""
+        self._ended.set()
+        with self._lock:
+            if self._process is not None:
+                self._process.kill()
+
+    def end(self) -> None:
+        """Ends the process and reaps it."""
+        self.kill()
+        self._reap()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._process is None and not self._ended.is_set():
+                # -P: a folder named like one of ours in the working directory is not to be imported.
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", "-c", _START, _ROOT],
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                    bufsize=1 << 20, start_new_session=True,
+                )  # fmt: skip
+            if self._process is None:
+                raise Stopped
+            if self._watch is None:
+                self._watch = threading.Thread(target=self._kill_when_late, name="decode-watch", daemon=True)
+                self._watch.start()
+            return self._process
+
+    def _kill_when_late(self) -> None:
+        while not self._ended.wait(0.5):
+            deadline_s = self._deadline_s
+            if deadline_s is not None and time.monotonic() > deadline_s:
+                with self._lock:
+                    if self._process is not None:
+                        self._late = "late"
+                        self._process.kill()
+                self._deadline_s = None
+
+    def _lost(self, error: Exception, spent_s: float) -> str:
+        """The process is no longer of use; why, in a line for the person whose file it was."""
+        code = self._reap()
+        if self._ended.is_set():
+            raise Stopped from None
+        if self._late:
+            return f"decoding it was given up after {spent_s:.0f} s; the file may be damaged: copy or convert it"
+        if code is not None and code < 0:
+            return f"the decoder crashed on it (signal {-code}); the file may be damaged: copy or convert it"
+        return f"the decoder ended on it ({error}); the file may be damaged: copy or convert it"
+
+    def _reap(self) -> int | None:
+        with self._lock:
+            process, self._process = self._process, None
+        if process is None:
+            return None
+        for stream in (process.stdin, process.stdout):
+            try:
+                if stream is not None:
+                    stream.close()
+            except OSError:
+                pass
+        try:
+            return process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()

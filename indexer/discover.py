@@ -40,12 +40,21 @@ class Candidate:
     @property
     def untouched(self) -> bool:
         """The bytes are those of the last run, and that run indexed them."""
+        return self._as_it_was and self.known is not None and self.known.media_id != ""
+
+    @property
+    def failed_before(self) -> str:
+        """Why the last run could not use these very bytes, "" when it could or they have changed."""
+        return self.known.reason if self._as_it_was and self.known is not None else ""
+
+    @property
+    def _as_it_was(self) -> bool:
         known, row = self.known, self.row
-        return (
-            known is not None
-            and known.media_id != ""
-            and (known.size_bytes, known.mtime_ns, known.ctime_ns, known.inode)
-            == (row.size_bytes, row.mtime_ns, row.ctime_ns, row.inode)
+        return known is not None and (known.size_bytes, known.mtime_ns, known.ctime_ns, known.inode) == (
+            row.size_bytes,
+            row.mtime_ns,
+            row.ctime_ns,
+            row.inode,
         )
 
 
@@ -56,6 +65,8 @@ class Survey:
     Attributes:
         candidates: media files, ordered by path, each once.
         gone: known paths below the given ones that are no longer there.
+        emptied: given folders in which nothing at all is left, as where a drive is not mounted -> the known paths below
+            that are gone; these are not among `gone`.
         failed: given paths that cannot be used.
         ignored: lower-case extension -> files in folders passed over because they are not media.
     """
@@ -63,6 +74,7 @@ class Survey:
     candidates: tuple[Candidate, ...]
     gone: tuple[str, ...]
     failed: tuple[Failure, ...]
+    emptied: dict[str, tuple[str, ...]] = field(default_factory=dict)
     ignored: dict[str, int] = field(default_factory=dict)
 
 
@@ -78,12 +90,15 @@ def survey(paths: Sequence[Path], known: Mapping[str, FileRow], *, skip: Sequenc
     ignored: Counter[str] = Counter()
     found: dict[str, Candidate] = {}
     gone: set[str] = set()
+    emptied: dict[str, tuple[str, ...]] = {}
     skipped = {os.path.realpath(folder) for folder in skip}
     for given in paths:
         root = Path(os.path.abspath(given))
         text = str(root)
         if root.is_dir():
+            empty = True
             for path in _walk(root, skipped, failed):
+                empty = False
                 candidate = _candidate(path, known)
                 if isinstance(candidate, Failure):
                     failed.append(candidate)
@@ -91,8 +106,11 @@ def survey(paths: Sequence[Path], known: Mapping[str, FileRow], *, skip: Sequenc
                     ignored[path.suffix.lower() or "(none)"] += 1
                 else:
                     found[str(path)] = candidate
-            inside = text.rstrip(os.sep) + os.sep
-            gone.update(name for name in known if name.startswith(inside) and is_gone(name))
+            lost = tuple(name for name in known if _is_below(name, text) and is_gone(name))
+            if lost and empty:
+                emptied[text] = lost
+            else:
+                gone.update(lost)
         elif root.exists():
             candidate = _candidate(root, known)
             if candidate is None:
@@ -106,9 +124,17 @@ def survey(paths: Sequence[Path], known: Mapping[str, FileRow], *, skip: Sequenc
             gone.add(text)
         else:
             # A folder that cannot be seen may be a drive that is not mounted: what was indexed from it stays.
-            failed.append(Failure(text, "no such file or folder; check the path"))
+            below = tuple(name for name in known if name == text or _is_below(name, text))
+            if below:
+                emptied[text] = below
+            else:
+                failed.append(Failure(text, "no such file or folder; check the path"))
     ordered = tuple(found[name] for name in sorted(found))
-    return Survey(ordered, tuple(sorted(gone)), tuple(failed), dict(ignored))
+    return Survey(ordered, tuple(sorted(gone)), tuple(failed), emptied, dict(ignored))
+
+
+def _is_below(name: str, folder: str) -> bool:
+    return name.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 class Stopped(Exception):
@@ -160,6 +186,6 @@ def _candidate(path: Path, known: Mapping[str, FileRow]) -> Candidate | Failure 
         row = FileRow(text, "", stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
         before = known.get(text)
         candidate = Candidate(path, row, before)
-        return candidate if candidate.untouched or sniff(path) is not None else None
+        return candidate if candidate.untouched or candidate.failed_before or sniff(path) is not None else None
     except OSError as error:
         return Failure(text, f"cannot be read: {error.strerror or error}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from data.store.base import MediaRows
-from data.types import Frame, Segment, Vectors
+from data.types import Pixels, Segment, Vectors
 from indexer.decode import Job
 from indexer.segment import segment_of, segments
 from models.base import ImageEmbedder
@@ -17,11 +17,17 @@ from models.base import ImageEmbedder
 
 @dataclass(slots=True)
 class _Open:
-    """A medium some of whose pictures are still to come or still to be embedded."""
+    """A medium some of whose pictures are still to come or still to be embedded.
+
+    Attributes:
+        place: for each row, where among the vectors its own or the one it borrows stands.
+    """
 
     job: Job
     times_s: list[float] = field(default_factory=list)
+    place: list[int] = field(default_factory=list)
     vectors: list[Vectors] = field(default_factory=list)
+    pictures: int = 0
     waiting: int = 0
     ended: bool = False
 
@@ -32,13 +38,19 @@ class BatchEmbedder:
     def __init__(self, model: ImageEmbedder, batch_size: int, on_done: Callable[[MediaRows], None]) -> None:
         self._model, self._batch_size, self._on_done = model, batch_size, on_done
         self._open: dict[Path, _Open] = {}
-        self._batch: list[tuple[_Open, Frame]] = []
+        self._batch: list[tuple[_Open, Pixels]] = []
 
-    def add(self, job: Job, frame: Frame) -> None:
+    def add(self, job: Job, time_s: float | None, rgb: Pixels | None, repeats: int | None) -> None:
+        """A row: with a picture of its own, or the number of the earlier row whose vector it shares."""
         medium = self._open.setdefault(job.candidate.path, _Open(job))
-        medium.times_s.append(np.nan if frame.time_s is None else frame.time_s)
+        medium.times_s.append(np.nan if time_s is None else time_s)
+        if rgb is None:
+            medium.place.append(medium.place[repeats or 0])
+            return
+        medium.place.append(medium.pictures)
+        medium.pictures += 1
         medium.waiting += 1
-        self._batch.append((medium, frame))
+        self._batch.append((medium, rgb))
         if len(self._batch) >= self._batch_size:
             self.flush()
 
@@ -51,13 +63,13 @@ class BatchEmbedder:
         """Forget a medium that failed half way."""
         medium = self._open.pop(path, None)
         if medium is not None:
-            self._batch = [(owner, frame) for owner, frame in self._batch if owner is not medium]
+            self._batch = [(owner, rgb) for owner, rgb in self._batch if owner is not medium]
 
     def flush(self) -> None:
         batch, self._batch = self._batch, []
         if not batch:
             return
-        vectors = self._model.embed_images([frame.rgb for _, frame in batch if frame.rgb is not None])
+        vectors = self._model.embed_images([rgb for _, rgb in batch])
         for row, (medium, _) in enumerate(batch):
             medium.vectors.append(vectors[row : row + 1])
             medium.waiting -= 1
@@ -74,11 +86,11 @@ def _rows(medium: _Open) -> MediaRows:
     job = medium.job
     row = job.candidate.row
     times_s = np.asarray(medium.times_s, dtype=np.float64)
-    if job.info.duration_s is None:
+    if job.edges_s is None:
         shots = [Segment(job.media_id, 0, None, None)]
         places = np.zeros(len(times_s), dtype=np.int32)
     else:
-        shots = segments(job.media_id, job.shots.boundaries_s(), job.duration_s or job.info.duration_s)
+        shots = segments(job.media_id, job.edges_s)
         places = segment_of(times_s, shots)
     return MediaRows(
         media_id=job.media_id,
@@ -87,6 +99,6 @@ def _rows(medium: _Open) -> MediaRows:
         times_s=times_s,
         segment_of_frame=places,
         segments=shots,
-        vectors={"joint": np.concatenate(medium.vectors)},
+        vectors={"joint": np.concatenate(medium.vectors)[medium.place]},
         file=replace(row, media_id=job.media_id),
     )

@@ -1,43 +1,37 @@
 """index(): files in, a searchable library out. The stages stand in order in that one function.
 
-Decoding runs in a thread of its own behind a bounded queue, so that decoder and model work at the same time and memory
-stays flat however long a video is; pictures of many files share one batch of the model. What a medium adds is
-written whole or not at all, so stopping at any point leaves a library that searches and a next run that takes up.
+Decoding runs in processes of its own behind a bounded queue, so that decoder and model work at the same time, memory
+stays flat however long a video is, and a codec that crashes costs one file; pictures of many files share one batch of
+the model. What a medium adds is written whole or not at all, so stopping at any point leaves a library that searches
+and a next run that takes up.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from data.settings import Settings
 from data.store.base import FileRow, MediaRows, Store
 from data.store.lance import create_or_open
-from indexer.decode import Ended, Failed, Job, Known, Picture, decode_ahead
-from indexer.discover import Failure, survey
+from indexer.decode import Ended, Failed, Job, Known, Picture, Tick, decode_ahead
+from indexer.discover import Candidate, Failure, Survey, survey
 from indexer.embed import BatchEmbedder
-from indexer.enrich import Tell, enrich
+from indexer.enrich import enrich
+from indexer.progress import Meter, Progress
+from indexer.sampling import Sampling
 from models.base import ModelSet
+
+__all__ = ["IndexReport", "Progress", "index", "remove"]
 
 WRITE_EVERY_MEDIA = 64
 WRITE_EVERY_FRAMES = 4096
 WRITE_EVERY_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a run stands. Bytes count the files that need work, a video's in proportion to its decoded time."""
-
-    stage: str
-    path: str
-    done_bytes: int
-    total_bytes: int
-    done_files: int
-    total_files: int
-    media_s: float
+FRAMES_STAGE = "frames"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +39,10 @@ class IndexReport:
     """What a run did. Counts are of paths.
 
     Attributes:
-        indexed: new or changed, now searchable.
-        failed: not searchable, with the reason.
-        warnings: searchable, but not whole (a truncated video, say).
+        indexed: new, changed or upgraded, now searchable.
+        failed: not searchable, with the reason; files that failed before and are unchanged are among them.
+        not_retried: how many of `failed` were not tried again.
+        warnings: searchable, but not whole (a truncated video, say); folders that look unmounted.
         texts: spans of subtitles, speech and on-screen text that came in.
         ignored: extension -> files in folders passed over because they are not media.
     """
@@ -57,6 +52,7 @@ class IndexReport:
     moved: int
     removed: int
     failed: tuple[Failure, ...]
+    not_retried: int
     warnings: tuple[Failure, ...]
     texts: int
     ignored: dict[str, int]
@@ -70,7 +66,10 @@ def index(
     library: Path,
     models: ModelSet,
     settings: Settings,
+    sampling: Sampling = "adaptive",
     keep_missing: bool = False,
+    prune: bool = False,
+    retry_failed: bool = False,
     listen: bool = False,
     read: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
@@ -79,10 +78,13 @@ def index(
     """Bring the library up to date with the files below `paths`.
 
     Args:
-        paths: files and folders. Nothing outside them is touched, except that a file found to have moved leaves its
-            old place.
+        paths: files and folders (indexer.sources expands globs and lists). Nothing outside them is touched, except
+            that a file found to have moved leaves its old place.
         library: folder of the library, made when absent.
+        sampling: "fast" looks at key frames only; a later run that is not fast does those videos again, in full.
         keep_missing: keep the rows of files that are gone.
+        prune: let them go even where a given folder is empty or is not there, as one is that is not mounted.
+        retry_failed: try files again that failed before and have not changed since.
         listen: transcribe the speech of videos without subtitles. Subtitles are always read.
         read: read what is written in pictures.
         on_progress: called a few times a second from this thread.
@@ -92,27 +94,41 @@ def index(
         LibraryError: the library cannot be opened for writing, or holds another model's vectors (IndexMismatch).
         MissingExtra, WeightsUnavailable: a model that listens or reads was asked for and is not here.
     """
-    started = time.monotonic()
+    started_s = time.monotonic()
     identities = {channel: identity.as_dict() for channel, identity in models.identities().items()}
     store = create_or_open(library, identities, profile=models.profile)
     run: _Run | None = None
     try:
         known = store.files()
         found = survey(paths, known, skip=[library])
-        todo = [candidate for candidate in found.candidates if not candidate.untouched]
-        run = _Run(store, known, total_bytes=sum(c.row.size_bytes for c in todo), total_files=len(todo))
-        run.failed.extend(found.failed)
+        stage = _stage(sampling, settings.frame_rate)
+        upgrades = _upgrades(store, stage)
+        todo, quarantined = _todo(found.candidates, upgrades, retry_failed)
+        meter = Meter(sum(candidate.row.size_bytes for candidate in todo), len(todo), on_progress)
+        run = _Run(store, known, meter, stage, settings.frame_rate, upgrades)
+        run.failed.extend((*found.failed, *quarantined))
         embedder = BatchEmbedder(models.joint, settings.batch_size, on_done=run.write)
 
-        with decode_ahead(todo, known, settings, picture_side=models.picture_side) as events:
-            for event in events:
+        with decode_ahead(
+            todo, known, settings, picture_side=models.picture_side, sampling=sampling, again=upgrades,
+            workers=_workers(settings),
+        ) as events:  # fmt: skip
+            while True:
+                with run.timed("decode"):
+                    event = next(events, _END)
+                if event is _END:
+                    break
                 if should_stop is not None and should_stop():
                     run.interrupted = True
                     break
                 match event:
-                    case Picture(job, frame):
-                        embedder.add(job, frame)
-                        run.saw(job, frame.time_s)
+                    case Picture(job, time_s, rgb, repeats):
+                        with run.timed("embed"):
+                            embedder.add(job, time_s, rgb, repeats)
+                        meter.rows, meter.pictures = meter.rows + 1, meter.pictures + (rgb is not None)
+                        meter.saw(job, time_s)
+                    case Tick(job, time_s):
+                        meter.saw(job, time_s)
                     case Ended(job):
                         embedder.end(job)
                         run.finished(job)
@@ -120,24 +136,22 @@ def index(
                         run.known_content(candidate.row, media_id, old_path)
                     case Failed(candidate, reason, unreadable):
                         embedder.drop(candidate.path)
-                        run.fail(candidate.row, reason, keep=unreadable)
-                if on_progress is not None:
-                    run.tell(on_progress)
-        embedder.flush()
+                        run.fail(candidate, reason, unreadable=unreadable)
+                meter.tell()
+        with run.timed("embed"):
+            embedder.flush()
         run.write_all()
 
-        gone = [path for path in found.gone if path not in run.moved_from]
-        removed = 0 if keep_missing or run.interrupted else len(gone)
-        store.forget_paths([*run.moved_from, *(gone if removed else ())])
+        gone = [] if keep_missing or run.interrupted else run.gone(found, prune=prune)
+        store.forget_paths([*run.moved_from, *gone])
         if not run.interrupted:
             texts = enrich(
                 store, paths, models, settings, listen=listen, read=read,
-                tell=run.teller(on_progress), should_stop=should_stop,
+                tell=meter.tell_texts, should_stop=should_stop,
             )  # fmt: skip
             run.warnings.extend(texts.warnings)
             run.interrupted, run.texts = texts.interrupted, texts.spans
-        if on_progress is not None:
-            run.tell(on_progress, stage="done", always=True)
+        meter.tell(stage="done", always=True)
     except BaseException:
         if run is not None:
             run.write_all()  # what was finished before the defect is kept
@@ -146,14 +160,15 @@ def index(
         store.close()
     return IndexReport(
         indexed=run.indexed,
-        unchanged=len(found.candidates) - len(todo),
+        unchanged=len(found.candidates) - len(todo) - len(quarantined),
         moved=run.moved,
-        removed=removed,
+        removed=len(gone),
         failed=tuple(run.failed),
+        not_retried=len(quarantined),
         warnings=tuple(run.warnings),
         texts=run.texts,
         ignored=found.ignored,
-        seconds=round(time.monotonic() - started, 3),
+        seconds=round(time.monotonic() - started_s, 3),
         interrupted=run.interrupted,
     )
 
@@ -181,14 +196,67 @@ def remove(paths: Sequence[Path], *, library: Path) -> int:
         store.close()
 
 
+_END = object()
+
+
+def _workers(settings: Settings) -> int:
+    """Decoding processes. A decoder has threads of its own, so a quarter of the cores keeps a model fed."""
+    return settings.workers or min(8, max(1, (os.cpu_count() or 1) // 4))
+
+
+def _stage(sampling: Sampling, frame_rate: float) -> str:
+    """How frames are chosen, as the library notes it of each medium: "adaptive-2", "fixed-2", "fast-0"."""
+    return f"{sampling}-{0 if sampling == 'fast' else frame_rate:g}"
+
+
+def _rate_of(stage: str) -> float:
+    """Base rate of a noted stage; a library of an older release does not say, and has no fast passes."""
+    try:
+        return float(stage.rpartition("-")[2])
+    except ValueError:
+        return float("inf")
+
+
+def _upgrades(store: Store, stage: str) -> frozenset[str]:
+    """Videos and animations in the library with fewer frames than this run would give them."""
+    stages = store.stages()
+    short = {name for name, done in stages.items() if _rate_of(done.get(FRAMES_STAGE, "")) < _rate_of(stage)}
+    return (
+        frozenset(item.media_id for item in store.media(sorted(short)) if item.info.duration_s)
+        if short
+        else frozenset()
+    )
+
+
+def _todo(
+    candidates: Sequence[Candidate], upgrades: frozenset[str], retry_failed: bool
+) -> tuple[list[Candidate], list[Failure]]:
+    """(files to work on, files that failed before and are left alone)."""
+    todo: list[Candidate] = []
+    quarantined: list[Failure] = []
+    coming: set[str] = set()
+    for candidate in candidates:
+        known_id = candidate.known.media_id if candidate.known is not None else ""
+        if candidate.failed_before and not retry_failed:
+            quarantined.append(Failure(candidate.row.path, candidate.failed_before))
+        elif not candidate.untouched:
+            todo.append(candidate)
+        elif known_id in upgrades and known_id not in coming:  # of several copies one
+            coming.add(known_id)
+            todo.append(candidate)
+    return todo, quarantined
+
+
 @dataclass(slots=True)
 class _Run:
-    """The books of one run: what waits to be written, what was counted, where it stands."""
+    """The books of one run: what waits to be written, and what was counted."""
 
     store: Store
     known: dict[str, FileRow]
-    total_bytes: int
-    total_files: int
+    meter: Meter
+    stage: str
+    frame_rate: float
+    upgrades: frozenset[str]
     indexed: int = 0
     moved: int = 0
     texts: int = 0
@@ -199,41 +267,51 @@ class _Run:
     _waiting: list[MediaRows] = field(default_factory=list)
     _changed: list[MediaRows] = field(default_factory=list)
     _file_rows: list[FileRow] = field(default_factory=list)
-    _wrote_at: float = field(default_factory=time.monotonic)
-    _told_at: float = 0.0
-    _done_bytes: int = 0
-    _part_bytes: int = 0
-    _done_files: int = 0
-    _media_s: float = 0.0
-    _part_s: float = 0.0
-    _path: str = ""
+    _wrote_s: float = field(default_factory=time.monotonic)
 
-    def saw(self, job: Job, time_s: float | None) -> None:
-        self._path = job.candidate.row.path
-        if time_s is not None and job.info.duration_s:
-            self._part_s = time_s
-            self._part_bytes = int(job.candidate.row.size_bytes * min(1.0, time_s / job.info.duration_s))
+    @contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        started_s = time.monotonic()
+        try:
+            yield
+        finally:
+            self.meter.spent_s[part] += time.monotonic() - started_s
 
     def finished(self, job: Job) -> None:
-        self._media_s += job.duration_s or 0.0
-        for warning in job.warnings:
-            self.warnings.append(Failure(job.candidate.row.path, warning))
-        self._count(job.candidate.row)
+        row = job.candidate.row
+        self.warnings.extend(Failure(row.path, warning) for warning in job.warnings)
+        self.meter.ended(row, job.edges_s[-1] if job.edges_s else 0.0)
 
     def write(self, rows: MediaRows) -> None:
         """A medium is whole: written with the next batch."""
         self.indexed += 1
+        # Only videos have key frames: an animation of a fast run is whole.
+        stage = self.stage if rows.info.kind == "video" else _stage("adaptive", self.frame_rate)
+        rows = replace(rows, stages={FRAMES_STAGE: stage})
         before = self.known.get(rows.file.path)
-        if before is not None and before.media_id:
+        if rows.media_id in self.upgrades:
+            rows = self._with_what_was_there(rows)
+        elif before is not None and before.media_id:
             # Its old content may turn up under another name later in this run, and the store drops a content with its
             # last name: so names are written first.
             self._changed.append(rows)
             return
         self._waiting.append(rows)
         frames = sum(len(waiting.times_s) for waiting in self._waiting)
-        late = time.monotonic() - self._wrote_at > WRITE_EVERY_S
+        late = time.monotonic() - self._wrote_s > WRITE_EVERY_S
         if len(self._waiting) >= WRITE_EVERY_MEDIA or frames >= WRITE_EVERY_FRAMES or late:
             self.write_media()
+
+    def _with_what_was_there(self, rows: MediaRows) -> MediaRows:
+        """Texts and fields do not rest on the frames: they stay when these are done again."""
+        stages: Mapping[str, str] = self.store.stages().get(rows.media_id, {})
+        item = next(iter(self.store.media([rows.media_id])), None)
+        return replace(
+            rows,
+            texts=self.store.texts(rows.media_id),
+            stages={**stages, **rows.stages},
+            fields=item.fields if item is not None else {},
+        )
 
     def known_content(self, row: FileRow, media_id: str, old_path: str | None) -> None:
         """The same bytes are in the library already: a move when their old path is gone, otherwise a further copy."""
@@ -243,20 +321,44 @@ class _Run:
         else:
             self.moved += 1
             self.moved_from.add(old_path)
-        self._count(row)
+        self.meter.ended(row)
 
-    def fail(self, row: FileRow, reason: str, *, keep: bool) -> None:
-        """keep: a content that was found under this path before stays found; the store drops it with a failed row."""
+    def fail(self, candidate: Candidate, reason: str, *, unreadable: bool) -> None:
+        """What was found under this path before stays found where the bytes could not be had, or are those it was
+        made of; the store drops it with a failed row."""
+        row, before = candidate.row, candidate.known
         self.failed.append(Failure(row.path, reason))
-        if not (keep and row.path in self.known):
-            self._file_rows.append(replace(row, reason=reason))
-        self._count(row)
+        kept = before is not None and before.media_id and (unreadable or candidate.untouched)
+        if not kept:
+            # A time no file has: bytes that could not be had just now are asked for again by the next run.
+            self._file_rows.append(replace(row, reason=reason, mtime_ns=-1 if unreadable else row.mtime_ns))
+        self.meter.ended(row)
+
+    def gone(self, found: Survey, *, prune: bool) -> list[str]:
+        """Paths that leave the library. A given folder with nothing left in it takes nothing along: it is told."""
+        leaving = [path for path in found.gone if path not in self.moved_from]
+        for folder, names in found.emptied.items():
+            names = tuple(name for name in names if name not in self.moved_from)
+            if prune:
+                leaving.extend(names)
+            elif names:
+                there = os.path.isdir(folder)
+                state = "is empty, as a drive is that is not mounted" if there else "no such file or folder"
+                count = f"{len(names):,} {'file' if len(names) == 1 else 'files'}"
+                told = Failure(
+                    folder,
+                    f"{state}; what was indexed from it stays ({count}). "
+                    "'secondsight remove PATH' or 'index --prune PATH' takes it out",
+                )
+                (self.warnings if there else self.failed).append(told)
+        return leaving
 
     def write_media(self) -> None:
         waiting, self._waiting = self._waiting, []
         if waiting:
-            self.store.add(waiting)
-        self._wrote_at = time.monotonic()
+            with self.timed("write"):
+                self.store.add(waiting)
+        self._wrote_s = time.monotonic()
 
     def write_all(self) -> None:
         """New media, then the names, then what replaces the content of a name; again, and nothing is written twice."""
@@ -266,28 +368,3 @@ class _Run:
             self.store.record_files(rows)
         self._waiting, self._changed = self._changed, []
         self.write_media()
-
-    def tell(self, on_progress: Callable[[Progress], None], *, stage: str = "index", always: bool = False) -> None:
-        now = time.monotonic()
-        if always or now - self._told_at > 0.1:
-            self._told_at = now
-            done = self._done_bytes + self._part_bytes
-            media_s = self._media_s + self._part_s
-            on_progress(
-                Progress(stage, self._path, done, self.total_bytes, self._done_files, self.total_files, media_s)
-            )
-
-    def teller(self, on_progress: Callable[[Progress], None] | None) -> Tell | None:
-        """Progress of the texts, counted in media."""
-        if on_progress is None:
-            return None
-
-        def tell(stage: str, path: str, done: int, total: int) -> None:
-            on_progress(Progress(stage, path, self.total_bytes, self.total_bytes, done, total, self._media_s))
-
-        return tell
-
-    def _count(self, row: FileRow) -> None:
-        self._done_files += 1
-        self._done_bytes += row.size_bytes
-        self._part_bytes, self._part_s = 0, 0.0

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import indexer.decode
 import indexer.discover
 from data.errors import IndexMismatch
 from data.settings import Settings
@@ -166,21 +165,6 @@ def test_a_new_file_under_the_old_name_of_a_renamed_one(run, ask, media: Path) -
     assert ask("blue", kinds=["image"]).moments[0].media.path.name == "z_blue.jpg"
     assert ask("white", kinds=["image"]).moments[0].media.path.name == "blue.jpg"
     assert run().unchanged == 5
-
-
-def test_a_defect_in_one_file_costs_only_that_file(run, ask, media: Path, monkeypatch) -> None:
-    real = indexer.decode.open_media
-
-    def fragile(path: Path, **options):
-        if path.name == "blink.gif":
-            raise RuntimeError("a codec met something new")
-        return real(path, **options)
-
-    with monkeypatch.context() as patch:
-        patch.setattr("indexer.decode.open_media", fragile)
-        report = run()
-    assert report.indexed == 3 and "something new" in report.failed[0].reason
-    assert run().indexed == 1
 
 
 def test_a_defect_of_the_run_keeps_what_was_finished(run, media: Path, monkeypatch) -> None:

@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -241,12 +243,24 @@ def test_players_without_any(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     )
 
 
+def write_noise(path: Path, seed: int) -> None:
+    """Four seconds of which no picture shows what another does, so that the model has seconds of work."""
+    rng = np.random.default_rng(seed)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for _ in range(40):
+            picture = np.kron(rng.integers(0, 255, (4, 6, 3), np.uint8), np.ones((16, 16, 1), np.uint8))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
 @pytest.mark.parametrize("presses", [1, 2])
 def test_ctrl_c_keeps_what_is_finished(tmp_path: Path, presses: int) -> None:
     library, media = tmp_path / "library", tmp_path / "media"
     media.mkdir()
-    for name in "abc":  # different lengths: different contents
-        write_video(media / f"{name}.mp4", ["red", "green", "blue", "white"], seconds_each=3 + ord(name) % 3)
+    for number in range(3):
+        write_noise(media / f"{number}.mp4", number)
     process = subprocess.Popen(
         [*COMMAND, "index", str(media), "--library", str(library)],
         stderr=subprocess.PIPE,

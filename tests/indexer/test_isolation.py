@@ -1,0 +1,132 @@
+"""What a decoder that fails in any way costs: its own file, and nothing else."""
+
+from __future__ import annotations
+
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import indexer.decode
+from data.settings import Settings
+from indexer import wire
+from indexer.pipeline import index
+from models.base import ModelSet
+from tests.indexer.contents import contents
+
+DECODER = """
+import ctypes, os, sys, time
+sys.path.append(sys.argv[1])
+import indexer.worker as worker
+
+real = worker.open_media
+
+def open_media(path, **options):
+    if path.name == "blink.gif":
+        {defect}
+    return real(path, **options)
+
+worker.open_media = open_media
+worker.serve()
+"""
+
+
+@pytest.mark.parametrize(
+    ("defect", "says"),
+    [
+        ("raise RuntimeError('a codec met something new')", "something new"),
+        ("ctypes.string_at(0)", "crashed on it (signal 11)"),
+        ("os._exit(3)", "the decoder ended on it"),
+        ("time.sleep(60)", "given up after"),
+        ("bytearray(1 << 45)", "more memory than is allowed"),
+        ("os.write(OUT, b'[1, 2]\\n')", "the decoder ended on it"),
+    ],
+)
+def test_a_defect_costs_only_its_file(
+    media: Path, settings: Settings, colour_models: ModelSet, monkeypatch: pytest.MonkeyPatch, defect: str, says: str
+) -> None:
+    def run(**options: bool):
+        return index([media], library=settings.library, models=colour_models, settings=settings, **options)
+
+    with monkeypatch.context() as patch:
+        # The first descriptor after the standard ones is the copy of stdout that messages go to.
+        patch.setattr(indexer.decode, "_START", DECODER.format(defect=defect.replace("OUT", "3")))
+        patch.setattr(indexer.decode, "SILENCE_S", 2.0)
+        report = run()
+    (failure,) = report.failed
+    assert report.indexed == 3 and failure.path.endswith("blink.gif") and says in failure.reason
+    again = run()
+    assert (again.indexed, again.not_retried) == (0, 1), "unchanged, it is not tried again unasked"
+    assert again.failed == report.failed
+    assert run(retry_failed=True).indexed == 1
+
+
+def test_a_library_that_prints_does_no_harm(
+    media: Path, settings: Settings, colour_models: ModelSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chatty = "print('{\"is\": \"end\"}', flush=True); os.write(1, b'noise'); os.write(2, b'noise' * 100_000)"
+    monkeypatch.setattr(indexer.decode, "_START", DECODER.format(defect=chatty))
+    report = index([media], library=settings.library, models=colour_models, settings=settings)
+    assert report.indexed == 4 and not report.failed
+
+
+def test_no_process_outlives_the_run(
+    media: Path, settings: Settings, colour_models: ModelSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[indexer.decode.subprocess.Popen[bytes]] = []
+    popen = indexer.decode.subprocess.Popen
+
+    def noted(*arguments, **options):
+        begun.append(popen(*arguments, **options))
+        return begun[-1]
+
+    monkeypatch.setattr(indexer.decode.subprocess, "Popen", noted)
+    settings = settings.model_copy(update={"workers": 3})
+    report = index([media], library=settings.library, models=colour_models, settings=settings, should_stop=lambda: True)
+    assert report.interrupted
+    deadline = time.monotonic() + 5
+    while any(process.poll() is None for process in begun) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert all(process.poll() is not None for process in begun)
+
+
+def test_several_processes_give_the_same_library(media: Path, settings: Settings, colour_models: ModelSet) -> None:
+    def indexed(name: str, workers: int) -> dict[str, Any]:
+        chosen = settings.model_copy(update={"workers": workers, "library": settings.library.with_name(name)})
+        report = index([media], library=chosen.library, models=colour_models, settings=chosen)
+        assert report.indexed == 4 and not report.failed
+        return contents(chosen.library)
+
+    assert indexed("one", 1) == indexed("four", 4)
+
+
+def test_messages_arrive_as_they_were_sent() -> None:
+    picture = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    stream = io.BytesIO()
+    wire.send(stream, {"is": "row", "time_s": 0.1})
+    wire.send(stream, {"is": "row"}, picture[:, ::-1])
+    stream.seek(0)
+    assert wire.receive(stream) == ({"is": "row", "time_s": 0.1}, None)
+    message, got = wire.receive(stream)
+    assert message["is"] == "row" and np.array_equal(got, picture[:, ::-1])
+    assert wire.receive(stream) is None
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"[1]\n",
+        b"nonsense\n",
+        b'{"is": "row", "bytes": 18, "shape": [2, 3, 3]}\nshort',
+        b'{"is": "row", "bytes": 99, "shape": [2, 3, 3]}\n' + b"x" * 99,
+        b'{"is": "row", "bytes": -3, "shape": [-1, 1, 3]}\n',
+        b'{"is": "row", "bytes": 3000000000, "shape": [1000000000, 1, 3]}\n',
+        b'{"is": "row", "bytes": 12, "shape": "abc"}\n',
+    ],
+)
+def test_what_is_no_message_is_told_apart(raw: bytes) -> None:
+    with pytest.raises(wire.BadMessage):
+        wire.receive(io.BytesIO(raw))
