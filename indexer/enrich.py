@@ -1,4 +1,4 @@
-"""The texts of media that are already in the library: what is said and what is written.
+"""The texts of media that are already in the library: what is said, what is written, and what a model sees.
 
 A stage of its own behind the vectors: a film is found by its pictures as soon as they are in, each medium's texts are
 written whole or not at all, and what a run did not come to, or was not asked for, the next one does.
@@ -9,16 +9,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from data.errors import MediaError
+from data.errors import MediaError, ModelError
 from data.settings import Settings
 from data.store.base import Store
 from data.types import MediaItem, TextChannel, TextSpan
+from indexer.captions import caption_media
 from indexer.discover import Failure
 from indexer.listen import is_done, speech, stage_of
 from indexer.read_screen import written
 from models.base import ModelSet
+from models.cache import CachedCaptioner, open_cache
 
 Tell = Callable[[str, str, int, int], None]  # (stage, path, media done, media in all)
 
@@ -45,6 +48,9 @@ def enrich(
     should_stop: Callable[[], bool] | None = None,
 ) -> Enriched:
     """Bring the texts of the media below `paths` up to date. Subtitles are always read; models only where asked.
+
+    A profile that has a captioner is asked for captions; when it cannot answer, that is a warning and the library is
+    none the worse: `indexer.captions.caption_library` takes up there.
 
     Args:
         listen: transcribe what has no subtitles. read: read what is written.
@@ -79,18 +85,36 @@ def enrich(
         store.put_texts(item.media_id, channel, spans, stage=stage)
         media += bool(spans)
         spans_written += len(spans)
-    return Enriched(media, spans_written, tuple(warnings), False)
+    below = _below(store, paths) if models.captioner is not None else []
+    if models.captioner is None or not below:
+        return Enriched(media, spans_written, tuple(warnings), False)
+    try:
+        with open_cache(settings) as cache:
+            described = caption_media(
+                store, below, CachedCaptioner(models.captioner, cache), settings, language=settings.caption_language,
+                on_progress=None if tell is None else partial(tell, "describe"), should_stop=stop,
+            )  # fmt: skip
+    except ModelError as error:
+        warnings.append(Failure(str(below[0].path), f"not all captions could be made: {error}"))
+        return Enriched(media, spans_written, tuple(warnings), False)
+    warnings += [Failure(failure.path, f"no caption: {failure.reason}") for failure in described.failed]
+    return Enriched(media + described.media, spans_written + described.spans, tuple(warnings), described.interrupted)
+
+
+def _below(store: Store, paths: Sequence[Path]) -> list[MediaItem]:
+    roots = [os.path.abspath(path) for path in paths]
+    return [
+        item
+        for item in store.media()
+        if any(str(item.path) == root or str(item.path).startswith(root.rstrip(os.sep) + os.sep) for root in roots)
+    ]
 
 
 def _missing(
     store: Store, paths: Sequence[Path], models: ModelSet, *, listen: bool, read: bool
 ) -> Iterable[tuple[MediaItem, TextChannel, str]]:
-    roots = [os.path.abspath(path) for path in paths]
     stages = store.stages()
-    for item in list(store.media()):
-        text = str(item.path)
-        if not any(text == root or text.startswith(root.rstrip(os.sep) + os.sep) for root in roots):
-            continue
+    for item in _below(store, paths):
         done = stages.get(item.media_id, {})
         if item.info.kind == "video":
             wanted = stage_of(item, models.transcriber if listen else None)

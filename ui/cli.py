@@ -10,7 +10,9 @@ from typing import Annotated
 
 import typer
 
+from ui.cli_answers import answers_app
 from ui.console import reported
+from ui.options import Json, Library, Results
 
 app = typer.Typer(
     name="secondsight",
@@ -23,12 +25,8 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="The weights behind the search: list, fetch, or add from a file.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
+app.add_typer(answers_app)
 
-Library = Annotated[
-    Path | None, typer.Option("--library", help="Folder of the library.", envvar="SECONDSIGHT_LIBRARY", metavar="DIR")
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, for scripts.")]
-Results = Annotated[int, typer.Option("-k", min=1, max=1000, help="How many results.")]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the page.")]
 NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Do not open a browser window.")]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from indexer.pipeline import IndexReport, Progress
 
 _SHOWN_WARNINGS = 20
-_VERBS = {"listen": "Listening to", "read": "Reading"}
+_VERBS = {"listen": "Listening to", "read": "Reading", "describe": "Describing"}
 
 
 def run(
@@ -84,7 +84,7 @@ def index_with_progress(
     pull_weights(settings.models, settings, console)
     with console.status("Getting the models ready …"):
         models = registry.load(settings.models, settings)
-    with _stop_politely(console) as should_stop, _bar(console) as on_progress:
+    with stop_politely(console) as should_stop, _bar(console) as on_progress:
         return pipeline.index(
             paths,
             library=settings.library,
@@ -131,7 +131,7 @@ def _bar(console: Console) -> Iterator[Callable[[Progress], None]]:
 
 
 @contextmanager
-def _stop_politely(console: Console) -> Iterator[Callable[[], bool]]:
+def stop_politely(console: Console) -> Iterator[Callable[[], bool]]:
     """The first Ctrl-C asks the run to end after the batch in hand; the second ends the process at once.
 
     The library outlives both: a medium is written whole or not at all.
