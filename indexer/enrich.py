@@ -102,11 +102,9 @@ def enrich(
 
 
 def _below(store: Store, paths: Sequence[Path]) -> list[MediaItem]:
-    roots = [os.path.abspath(path) for path in paths]
+    roots = {os.path.abspath(path) for path in paths}
     return [
-        item
-        for item in store.media()
-        if any(str(item.path) == root or str(item.path).startswith(root.rstrip(os.sep) + os.sep) for root in roots)
+        item for item in store.media() if str(item.path) in roots or any(str(up) in roots for up in item.path.parents)
     ]
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from ui import cli_upkeep
 from ui.cli_answers import answers_app
 from ui.console import reported
 from ui.options import Json, Library, Results
@@ -210,6 +211,9 @@ def demo(
     from ui.commands import page
 
     page.demo(library, port, no_ui, not no_browser, as_json)
+
+
+app.add_typer(cli_upkeep.app)
 
 
 def main() -> None:

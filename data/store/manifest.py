@@ -131,11 +131,10 @@ def write_atomically(path: Path, text: str) -> None:
 def check_matches(directory: Path, manifest: Manifest, models: Mapping[str, Mapping[str, Any]] | None) -> None:
     """Raise IndexMismatch unless the library has this product's schema and, where `models` are given, these models."""
     where = f"The library at {str(directory)!r}"
-    again = "Index again into another library with --library"
     if manifest.schema_version != SCHEMA_VERSION:
         raise IndexMismatch(
             f"{where} has schema version {manifest.schema_version} and this is version {SCHEMA_VERSION}.",
-            remedy=f"{again}, or use secondsight {manifest.product_version} for this one.",
+            remedy=f"Use secondsight {manifest.product_version} for it, or index into another library with --library.",
         )
     if models is None:
         return
@@ -145,7 +144,8 @@ def check_matches(directory: Path, manifest: Manifest, models: Mapping[str, Mapp
             continue
         raise IndexMismatch(
             f"{where} was made with {_name(made, asked)} for {channel!r}, and {_name(asked, made)} is asked for.",
-            remedy=f"{again}, or use the profile it was made with, {manifest.profile}.",
+            remedy=f"Use the profile it was made with, {manifest.profile}, or another --library; "
+            "`secondsight reindex --models PROFILE` moves this one.",
         )
 
 

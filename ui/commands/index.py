@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,8 +74,15 @@ def index_with_progress(
     read: bool = False,
     quiet: bool = False,
 ) -> IndexReport:
-    """`indexer.pipeline.index` with the weights fetched, a bar on stderr and an orderly Ctrl-C."""
+    """`indexer.pipeline.index` as `run_with_progress` does it."""
     from indexer import pipeline
+
+    call = partial(pipeline.index, paths, keep_missing=keep_missing, listen=listen, read=read)
+    return run_with_progress(call, settings, quiet=quiet)
+
+
+def run_with_progress(call: Callable[..., IndexReport], settings: Settings, *, quiet: bool = False) -> IndexReport:
+    """A call of the indexer with the weights fetched, a bar on stderr and an orderly Ctrl-C."""
     from models import registry
     from ui.commands.models import pull_weights
 
@@ -85,14 +93,10 @@ def index_with_progress(
     with console.status("Getting the models ready …"):
         models = registry.load(settings.models, settings)
     with stop_politely(console) as should_stop, _bar(console) as on_progress:
-        return pipeline.index(
-            paths,
+        return call(
             library=settings.library,
             models=models,
             settings=settings,
-            keep_missing=keep_missing,
-            listen=listen,
-            read=read,
             on_progress=on_progress,
             should_stop=should_stop,
         )
