@@ -40,6 +40,8 @@ def _matching(text: str) -> Iterable[Path]:
     if os.path.lexists(text) or not glob.has_magic(text):
         return [Path(text)]
     found = sorted(glob.glob(text, recursive=True))
+    if not found and not any(sign in text for sign in "*?"):
+        return [Path(text)]  # a name with brackets in it whose file is gone
     if not found:
         raise UsageError(f"{text!r} matches no file.", remedy="Check the pattern.")
     return map(Path, found)

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from ui import cli_upkeep
 from ui.cli_answers import answers_app
+from ui.cli_chapters import chapters_app
 from ui.console import reported
 from ui.options import Json, Library, Results
 
@@ -27,6 +27,7 @@ app = typer.Typer(
 models_app = typer.Typer(help="The weights behind the search: list, fetch, or add from a file.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 app.add_typer(answers_app)
+app.add_typer(chapters_app)
 
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the page.")]
 NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Do not open a browser window.")]
@@ -44,12 +45,26 @@ def root(version: Annotated[bool, typer.Option("--version", help="Show the versi
 @app.command()
 @reported
 def index(
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders.", metavar="PATH...")],
+    paths: Annotated[
+        list[Path], typer.Argument(help="Files, folders, globs, and @LIST: a text file of them.", metavar="PATH...")
+    ],
     library: Library = None,
     models: Annotated[
         str | None, typer.Option(help="Profile of models (see 'models list').", metavar="PROFILE")
     ] = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Key frames of videos only; a later run without it does them in full.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Decoding processes; a quarter of the cores when left out.")
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try files again that failed before and have not changed.")
+    ] = False,
     keep_missing: Annotated[bool, typer.Option("--keep-missing", help="Keep what was deleted from disk.")] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Let files go even where their whole folder is empty or gone.")
+    ] = False,
     speech: Annotated[
         bool, typer.Option("--speech", help="Transcribe videos that have no subtitles (extra: speech).")
     ] = False,
@@ -59,7 +74,11 @@ def index(
     """Bring the library up to date with files and folders. Only what is new or changed is worked on."""
     from ui.commands import index
 
-    index.run(paths, library, models, as_json, keep_missing=keep_missing, listen=speech, read=screen)
+    index.run(
+        paths, library, models, as_json,
+        sampling="fast" if fast else "adaptive", workers=workers, keep_missing=keep_missing, prune=prune,
+        retry_failed=retry_failed, listen=speech, read=screen,
+    )  # fmt: skip
 
 
 @app.command()
@@ -211,9 +230,6 @@ def demo(
     from ui.commands import page
 
     page.demo(library, port, no_ui, not no_browser, as_json)
-
-
-app.add_typer(cli_upkeep.app)
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ class Shelf:
 
     @property
     def report(self) -> dict[str, object]:
-        return json.loads(self.said.stdout)
+        return json.loads(self.said.stdout.splitlines()[-1])
 
 
 def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:

@@ -27,7 +27,7 @@ def ask(*arguments: object) -> Result:
 def ask_json(*arguments: object) -> dict[str, object]:
     said = ask(*arguments, "--json")
     assert said.exit_code == 0, said.output
-    return json.loads(said.stdout)
+    return json.loads(said.stdout.splitlines()[-1])  # `index` tells its progress in lines before
 
 
 def test_help_is_instant() -> None:
@@ -53,11 +53,64 @@ def test_index_reports(shelf: Shelf) -> None:
     assert shelf.said.returncode == 3, shelf.said.stderr
     report = shelf.report
     told = {"indexed", "unchanged", "moved", "removed", "failed", "warnings", "texts", "interrupted", "ignored"}
-    assert set(report) == {*told, "seconds"}
+    assert set(report) == {*told, "seconds", "not_retried", "event"} and report["event"] == "report"
     assert (report["indexed"], report["unchanged"], report["ignored"]) == (4, 0, {".txt": 1})
     (failure,) = report["failed"]
     assert failure["path"] == str(shelf.media / "fake.mp4") and failure["reason"]
     assert shelf.said.stderr == ""
+
+
+def test_index_tells_where_it_stands_in_lines_of_json(shelf: Shelf) -> None:
+    *events, report = map(json.loads, shelf.said.stdout.splitlines())
+    assert events and all(event["event"] == "progress" for event in events) and report["event"] == "report"
+    last = events[-1]
+    assert last["stage"] == "done" and last["done_files"] == last["total_files"] == 5
+    assert (
+        last["done_bytes"]
+        == last["total_bytes"]
+        == sum(path.stat().st_size for path in shelf.media.iterdir() if path.suffix != ".txt")
+    )
+    assert last["media_s"] == pytest.approx(9.5, abs=0.2)
+    assert set(last["rates"]) == {"bytes", "media_s", "rows", "pictures"}
+    assert set(last["busy"]) == {"decode", "embed", "write"}
+    assert all(0 <= share <= 1 for share in last["busy"].values())
+
+
+def test_globs_and_lists(shelf: Shelf, tmp_path: Path) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text(f"# two of them\n{shelf.media / 'red.png'}\n\n{shelf.media}/*.gif\n", encoding="utf-8")
+    library = tmp_path / "library"
+    assert ask_json("index", f"@{names}", "--library", library)["indexed"] == 2
+    assert ask_json("index", shelf.media / "*.p?g", "--library", library)["unchanged"] >= 1
+    said = ask("index", tmp_path / "*.nothing", "--library", library)
+    assert said.exit_code == 2 and "matches no file" in said.stderr
+    said = ask("index", f"@{tmp_path / 'none.txt'}", "--library", library)
+    assert said.exit_code == 2 and "none.txt" in said.stderr
+
+
+def test_fast_then_in_full(shelf: Shelf, tmp_path: Path) -> None:
+    library, film = tmp_path / "library", shelf.media / "film.mp4"
+    frames = []
+    for options, indexed in ((["--fast"], 1), (["--fast"], 0), ([], 1), ([], 0), (["--fast"], 0)):
+        assert ask_json("index", film, *options, "--library", library)["indexed"] == indexed, options
+        frames.append(ask_json("info", "--library", library)["frames"])
+    assert 0 < frames[0] == frames[1] < frames[2] == frames[3] == frames[4]
+
+
+def test_chapters(shelf: Shelf) -> None:
+    film = shelf.media / "film.mp4"
+    told = ask_json("chapters", film, "--library", shelf.library)
+    assert told["path"] == str(film)
+    assert [round(one["start_s"]) for one in told["chapters"]] == [0, 2, 4, 6]
+    assert told["chapters"][-1]["end_s"] == pytest.approx(told["duration_s"])
+    table = ask("chapters", film, "--library", shelf.library).stdout
+    assert "00:02.0" in table and len(table.splitlines()) >= 4
+    vtt = ask("chapters", film, "--vtt", "--library", shelf.library).stdout
+    assert vtt.startswith("WEBVTT\n\n1\n00:00:00.000 --> 00:00:02.000\n")
+    said = ask("chapters", shelf.media / "red.png", "--library", shelf.library)
+    assert said.exit_code == 2 and "no shots" in said.stderr
+    said = ask("chapters", shelf.media / "notes.txt", "--library", shelf.library)
+    assert said.exit_code == 1 and "secondsight index" in said.stderr
 
 
 def test_a_second_run_does_nothing_and_says_so(shelf: Shelf) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 
     from data.settings import Settings
     from indexer.pipeline import IndexReport, Progress
+    from indexer.sampling import Sampling
 
+EVENT_EVERY_S = 1.0
 _SHOWN_WARNINGS = 20
 _VERBS = {"listen": "Listening to", "read": "Reading", "describe": "Describing"}
 
@@ -31,16 +35,26 @@ def run(
     models: str | None,
     as_json: bool,
     *,
+    sampling: Sampling,
+    workers: int | None,
     keep_missing: bool,
+    prune: bool,
+    retry_failed: bool,
     listen: bool,
     read: bool,
 ) -> None:
     from data import settings as configuration
+    from indexer import pipeline
+    from indexer.sources import expand
 
-    settings = configuration.load(library=library, models=models)
-    report = index_with_progress(paths, settings, keep_missing=keep_missing, listen=listen, read=read, quiet=as_json)
+    settings = configuration.load(library=library, models=models, workers=workers)
+    call = partial(
+        pipeline.index, expand(paths), sampling=sampling, keep_missing=keep_missing, prune=prune,
+        retry_failed=retry_failed, listen=listen, read=read,
+    )  # fmt: skip
+    report = run_with_progress(call, settings, quiet=as_json, events=as_json)
     if as_json:
-        print_json(as_dict(report))
+        print_json({"event": "report", **as_dict(report)})
     else:
         summarise(report, out())
     if report.interrupted:
@@ -57,6 +71,7 @@ def as_dict(report: IndexReport) -> dict[str, object]:
         "moved": report.moved,
         "removed": report.removed,
         "failed": [{"path": failure.path, "reason": failure.reason} for failure in report.failed],
+        "not_retried": report.not_retried,
         "warnings": [{"path": warning.path, "reason": warning.reason} for warning in report.warnings],
         "texts": report.texts,
         "interrupted": report.interrupted,
@@ -65,24 +80,21 @@ def as_dict(report: IndexReport) -> dict[str, object]:
     }
 
 
-def index_with_progress(
-    paths: Sequence[Path],
-    settings: Settings,
-    *,
-    keep_missing: bool = False,
-    listen: bool = False,
-    read: bool = False,
-    quiet: bool = False,
-) -> IndexReport:
+def index_with_progress(paths: Sequence[Path], settings: Settings, *, quiet: bool = False) -> IndexReport:
     """`indexer.pipeline.index` as `run_with_progress` does it."""
     from indexer import pipeline
 
-    call = partial(pipeline.index, paths, keep_missing=keep_missing, listen=listen, read=read)
-    return run_with_progress(call, settings, quiet=quiet)
+    return run_with_progress(partial(pipeline.index, paths), settings, quiet=quiet)
 
 
-def run_with_progress(call: Callable[..., IndexReport], settings: Settings, *, quiet: bool = False) -> IndexReport:
-    """A call of the indexer with the weights fetched, a bar on stderr and an orderly Ctrl-C."""
+def run_with_progress(
+    call: Callable[..., IndexReport], settings: Settings, *, quiet: bool = False, events: bool = False
+) -> IndexReport:
+    """A call of the indexer with the weights fetched, a bar on stderr and an orderly Ctrl-C.
+
+    Args:
+        events: where the run stands goes to stdout as JSON, one object a line.
+    """
     from models import registry
     from ui.commands.models import pull_weights
 
@@ -92,7 +104,8 @@ def run_with_progress(call: Callable[..., IndexReport], settings: Settings, *, q
     pull_weights(settings.models, settings, console)
     with console.status("Getting the models ready …"):
         models = registry.load(settings.models, settings)
-    with stop_politely(console) as should_stop, _bar(console) as on_progress:
+    showing = _events() if events else _bar(console)
+    with stop_politely(console) as should_stop, showing as on_progress:
         return call(
             library=settings.library,
             models=models,
@@ -103,8 +116,23 @@ def run_with_progress(call: Callable[..., IndexReport], settings: Settings, *, q
 
 
 @contextmanager
+def _events() -> Iterator[Callable[[Progress], None]]:
+    """The first at once, then one a second, one whenever the stage changes, and the last."""
+    told_s, stage = float("-inf"), ""
+
+    def show(progress: Progress) -> None:
+        nonlocal told_s, stage
+        if time.monotonic() - told_s >= EVENT_EVERY_S or progress.stage != stage:
+            told_s, stage = time.monotonic(), progress.stage
+            values = {field.name: getattr(progress, field.name) for field in fields(progress)}
+            print_json({"event": "progress", **values})
+
+    yield show
+
+
+@contextmanager
 def _bar(console: Console) -> Iterator[Callable[[Progress], None]]:
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn
     from rich.progress import Progress as Bars
 
     columns = (
@@ -112,11 +140,11 @@ def _bar(console: Console) -> Iterator[Callable[[Progress], None]]:
         BarColumn(bar_width=24),
         DownloadColumn(),
         TextColumn("{task.fields[files]}", markup=False),
-        TextColumn("{task.fields[media]}", markup=False),
-        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[rates]}", markup=False),
+        TextColumn("{task.fields[left]}", markup=False),
     )
     with Bars(*columns, console=console, transient=True, disable=console.quiet or not console.is_terminal) as bars:
-        task = bars.add_task("Looking at the files …", total=None, files="", media="")
+        task = bars.add_task("Looking at the files …", total=None, files="", rates="", left="")
 
         def show(progress: Progress) -> None:
             name = plain(Path(progress.path).name, 32) if progress.path else "Looking at the files …"
@@ -128,10 +156,22 @@ def _bar(console: Console) -> Iterator[Callable[[Progress], None]]:
                 completed=progress.done_bytes,
                 total=progress.total_bytes or None,
                 files=f"{progress.done_files:,}/{progress.total_files:,} files",
-                media=f"{timecode(progress.media_s)} of media" if progress.media_s else "",
+                rates=_rates(progress),
+                left="" if progress.eta_s is None else f"{timecode(progress.eta_s).partition('.')[0]} left",
             )
 
         yield show
+
+
+def _rates(progress: Progress) -> str:
+    """How fast it goes, and what it waits for most."""
+    if not progress.rates:
+        return ""
+    parts = [f"{progress.rates['pictures']:.0f} pictures/s"]
+    if progress.media_s:
+        parts.append(f"{progress.rates['media_s']:.0f}x real time")
+    slowest = max(progress.busy, key=lambda part: progress.busy[part])
+    return ", ".join([*parts, f"{slowest} {progress.busy[slowest]:.0%}"])
 
 
 @contextmanager
@@ -168,6 +208,8 @@ def summarise(report: IndexReport, console: Console) -> None:
         parts.append(f"{count(report.texts, 'line')} of speech and writing")
     if report.failed:
         parts.append(f"{len(report.failed):,} failed")
+    if report.not_retried:
+        parts[-1] += f" ({report.not_retried:,} as before, not tried again: --retry-failed)"
     nothing = not (report.indexed or report.moved or report.removed or report.failed)
     start = "Nothing to do: " if nothing and report.unchanged else ""
     console.print(f"{start}{', '.join(parts)}, in {report.seconds:.1f} s.", markup=False)
