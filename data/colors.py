@@ -63,7 +63,8 @@ def parse(text: str) -> str | Color | None:
     """What a person calls a colour -> one of NAMES, an exact colour for "#rrggbb", or None when it is neither."""
     text = text.strip().casefold()
     if match := _HEX.fullmatch(text):
-        return Color(*bytes.fromhex(match[1]), share=1.0)
+        red, green, blue = bytes.fromhex(match[1])
+        return Color(red, green, blue, share=1.0)
     return _aliases().get(text)
 
 

@@ -42,6 +42,12 @@ class Settings(BaseSettings):
         default="", description="MODEL or MODEL@URL of a re-ranker; empty: yes or no by the chat"
     )
     server_concurrency: int = Field(default=16, ge=1, le=256, description="requests to a model server at once")
+    qwen_chat: str = Field(default="", description="id or folder that describes and answers; empty: by the profile")
+    qwen_embed: str = Field(default="", description="id or folder that makes vectors; empty: by the profile")
+    qwen_rerank: str = Field(default="", description="id or folder that re-ranks; empty: by the profile")
+    qwen_dim: int = Field(default=0, ge=0, le=8192, description="length of Qwen3-VL's vectors; 0: the model's own")
+    qwen_4bit: bool = Field(default=False, description="load Qwen3-VL's weights in 4 bits: a third of the memory")
+    qwen_device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$", description="auto, cpu or cuda:N")
     server_timeout_s: float = Field(default=180.0, gt=0, le=3600, description="for one request with all its retries")
 
     @classmethod

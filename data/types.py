@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from data.store.base import Condition
 
 Kind: TypeAlias = Literal["image", "gif", "video"]
 KINDS: tuple[Kind, ...] = ("image", "gif", "video")
@@ -173,23 +176,81 @@ class ImageQuery:
     weight: float = 1.0
 
 
+TermChannel: TypeAlias = Literal["all", "text", "caption", "speech", "screen", "tag", "color"]
+
+
 @dataclass(frozen=True, slots=True)
-class Query:
-    """What is asked. At least one of text and images is given.
+class Term:
+    """Words that are asked for together.
 
     Attributes:
-        text: words, any language the model knows.
-        images: pictures, already cropped to their box.
+        channel: where they are looked for. "all": in what is seen and in all texts; what is said or written adds to
+            it. "text": in any of the texts. Every other channel than "all" is a demand: a moment without it is out.
+        weight: below 0 they are unwanted.
+        phrase: they stand together, in this order; texts only.
+    """
+
+    text: str
+    channel: TermChannel = "all"
+    weight: float = 1.0
+    phrase: bool = False
+
+
+Relation: TypeAlias = Literal["then", "while"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A further event of a query, and how it stands to the one before it.
+
+    Attributes:
+        relation: "then": begins after the other one's peak; "while": at the same time.
+        within_s: longest time from peak to peak; None: any, as long as it is the same medium.
+    """
+
+    terms: tuple[Term, ...]
+    relation: Relation
+    within_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A second of a medium; time_s None for a still."""
+
+    media_id: str
+    time_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is asked, in parts; made by search.query.build. At least one wanted term, image or condition is there.
+
+    Attributes:
+        text: the words as they were typed, for people; the search reads the parts.
+        terms: of the first event.
+        steps: further events, in their order.
+        images: pictures, already cropped to their box; they belong to the first event.
+        conditions: bounds on facts of the file and on its owner's fields; all must hold.
         kinds: media kinds to return; empty means all.
         k: results wanted (>= 1).
+        group_by: a field of which each value gives one result, its best; "" for none.
+        liked, disliked: moments that a person judged; they draw the query nearer and push it away.
+        color_weight: how much the colours of the query pictures count beside what they show; 0: not at all.
         exclude_media_id: content never returned: a query picture does not retrieve itself.
         exclude_at_s: with it, only the moment of that content round this second is left out, not the whole of it.
     """
 
     text: str = ""
+    terms: tuple[Term, ...] = ()
+    steps: tuple[Step, ...] = ()
     images: tuple[ImageQuery, ...] = ()
+    conditions: tuple[Condition, ...] = ()
     kinds: tuple[Kind, ...] = ()
     k: int = 10
+    group_by: str = ""
+    liked: tuple[Place, ...] = ()
+    disliked: tuple[Place, ...] = ()
+    color_weight: float = 0.0
     exclude_media_id: str | None = None
     exclude_at_s: float | None = None
 
@@ -218,11 +279,13 @@ class Evidence:
     """Why a moment was returned.
 
     Attributes:
-        channel: "words" (text against frames), "picture" (image against frames), ...
-        rank: 1-based rank of this moment in that channel.
-        score: the channel's own similarity.
-        time_s: frame it rests on; None for a still.
+        channel: "words" (text against frames), "picture" (image against frames), "caption", "speech", "screen", "tag",
+            "color", "feedback".
+        rank: 1-based rank of this moment in that channel, among those returned.
+        score: the channel's own measure: cosine, share of the words found, probability of a tag, share of a colour.
+        time_s: the second it rests on: a frame's, a word's; None for a still.
         detail: short human sentence.
+        words: what of the question was found there; untrusted text.
     """
 
     channel: str
@@ -230,6 +293,7 @@ class Evidence:
     score: float
     time_s: float | None
     detail: str = ""
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +303,7 @@ class Moment:
     Attributes:
         start_s, peak_s, end_s: all None for a still, otherwise start_s <= peak_s < end_s.
         score: calibrated probability in [0, 1] that this matches the query.
+        same: further media that show the same thing here (copies, re-encodes), folded into this one.
     """
 
     media: MediaItem
@@ -247,13 +312,19 @@ class Moment:
     end_s: float | None
     score: float
     evidence: tuple[Evidence, ...] = ()
+    same: tuple[MediaItem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResponse:
-    """moments are best first; no_match says that none of them is likely to be what was asked."""
+    """moments are best first; no_match says that none of them is likely to be what was asked.
+
+    Attributes:
+        matches: how many of the moments are above the cut.
+    """
 
     query: Query
     moments: tuple[Moment, ...]
     no_match: bool
     timing_ms: dict[str, float]
+    matches: int = 0

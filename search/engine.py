@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -15,25 +15,22 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from data.errors import IndexMismatch
+from data import colors
+from data.errors import IndexMismatch, UsageError
 from data.settings import Settings, load
 from data.store.base import Filter, Store
-from data.types import Box, Evidence, ImageQuery, Moment, Query, SearchResponse
+from data.types import Box, Color, ImageQuery, Pixels, Query, SearchResponse, Vectors
 from models.base import ModelSet
-from search import fuse, localise, moments, retrieve
+from search import answers, fold, fuse, localise, moments, rerank, retrieve, same
+from search.background import Background
+from search.channels import CHANNEL, Event, events_of
+from search.pictures import parse_reference
 from search.query import build
+from search.timing import Timing
 
 FIRST_DEPTH = 200  # frames asked of the store per part and round
 LEAST_PROBABILITY = 0.5  # under it for the best moment, nothing matches
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A stretch of one candidate, with what every part says at its peak."""
-
-    candidate: retrieve.Candidate
-    stretch: moments.Stretch
-    similarities: npt.NDArray[np.float32]  # (parts,)
+STRETCHES_TO_JOIN = 50  # per event and medium
 
 
 class SearchEngine:
@@ -59,6 +56,7 @@ class SearchEngine:
         if models is not None:
             self._check(models)
         self.store: Store = open_reader(self.library)
+        self._background_of: tuple[int, bytes] | None = None
 
     @cached_property
     def models(self) -> ModelSet:
@@ -69,40 +67,76 @@ class SearchEngine:
             self._check(self._models)
         return self._models
 
+    def query(
+        self,
+        text: str = "",
+        *,
+        images: Sequence[ImageQuery] = (),
+        kinds: Sequence[str] = (),
+        k: int = 10,
+        group_by: str = "",
+        files: bool = True,
+    ) -> Query:
+        """A line of the query language read against this library: its fields are known, image:FILE is opened.
+
+        Args:
+            files: whether the text may name pictures on this machine.
+
+        Raises:
+            As search.query.build.
+        """
+        known = self.fields() if group_by or re.search(r"[:<>=]", text) else {}
+        if group_by and group_by not in known:
+            has = f"fields: {', '.join(sorted(known))}" if known else "no fields"
+            raise UsageError(f"This library has no field {group_by!r} to group by.", remedy=f"It has {has}.")
+        opener = self._picture if files else None
+        return build(text, images=images, kinds=kinds, k=k, group_by=group_by, fields=known, open_picture=opener)
+
+    def fields(self) -> dict[str, type]:
+        """The owner's fields in this library: name -> str, float or bool; str where media differ."""
+        out: dict[str, type] = {}
+        for item in self.store.media():
+            for name, value in item.fields.items():
+                kind = bool if isinstance(value, bool) else str if isinstance(value, str) else float
+                out[name] = kind if out.get(name, kind) is kind else str
+        return out
+
     def search(self, query: Query | str) -> SearchResponse:
         """The moments that match, best first.
 
         Args:
-            query: a checked query (search.query.build), or words.
+            query: a checked query (`query`, or search.query.build), or a line in the query language.
 
         Returns:
             Up to query.k moments, never fewer when more exist; no_match when none is likely to be what was asked.
         """
-        query = build(query) if isinstance(query, str) else query
-        timing = _Timing()
+        query = self.query(query) if isinstance(query, str) else query
+        timing = Timing()
         with timing("embed"):
-            parts = retrieve.parts_of(query, self.models.joint)
-            weights = [part.weight for part in parts]
+            events = events_of(query, self.models.joint, self.store)
+            background = self._background()
+            fusions = [retrieve.fit(event, background) for event in events]
         where = _filter(query)
         depth = max(FIRST_DEPTH, 4 * query.k)
-        with timing("retrieve"):
-            fusion = fuse.fit(retrieve.sample(self.store, parts), weights)
         while True:
             with timing("retrieve"):
-                hits = retrieve.hits(self.store, parts, depth, where)
-                found = retrieve.candidates(self.store, parts, hits)
+                asked = retrieve.ask(self.store, events, depth, where)
             with timing("moments"):
-                stretches = _stretches(found, fusion, query)
-            everything_seen = all(len(part_hits) < depth for part_hits in hits)
-            if len(stretches) >= query.k or everything_seen:
+                found = self._found(query, events, fusions, asked, background)
+                kept = self._folded(query, found)
+            if len(kept) >= query.k or asked.complete:
                 break
             depth *= 4
         with timing("score"):
-            answers = self._moments(query, parts, stretches[: query.k])
+            best = self._answers(kept, background)
+        with timing("rerank"):
+            best = rerank.reranked(query, best, self.models, self.settings)
         with timing("localise"):
-            answers = self._localised(query, answers, parts, fusion, stretches)
-        no_match = not answers or answers[0].score < LEAST_PROBABILITY
-        return SearchResponse(query, tuple(answers), no_match, timing.total())
+            best = self._localised(query, best, events[0], fusions[0], background)
+        found_moments = tuple(answer.moment for answer in best)
+        matches = sum(moment.score >= LEAST_PROBABILITY for moment in found_moments)
+        no_match = not best or found_moments[0].score < LEAST_PROBABILITY
+        return SearchResponse(query, found_moments, no_match, timing.total(), matches)
 
     def similar(
         self,
@@ -112,8 +146,16 @@ class SearchEngine:
         box: Box | None = None,
         k: int = 10,
         kinds: Sequence[str] = (),
+        exact: bool = False,
+        color_weight: float = 0.0,
+        group_by: str = "",
     ) -> SearchResponse:
-        """What looks like a picture, a paused frame of a video, or a box in either; never the thing itself.
+        """What looks like a picture, a paused frame of a video, or a box in either.
+
+        Args:
+            exact: only the very same picture, whatever its size and compression, its own medium included; otherwise
+                what looks alike, never the thing itself, not even as another copy of the same bytes.
+            color_weight: how much the very colours count beside what is shown.
 
         Raises:
             MediaError: the file cannot be read. UsageError: the second or the box lies outside it.
@@ -121,9 +163,13 @@ class SearchEngine:
         from data.media import picture
 
         rgb = picture(path, at_s=at_s, box=box, max_pixels=self.settings.max_pixels)
-        own = self.store.files().get(os.path.abspath(path))
-        query = build(images=[ImageQuery(rgb, label=path.name)], kinds=kinds, k=k)
-        return self.search(replace(query, exclude_media_id=own.media_id if own else None, exclude_at_s=at_s))
+        query = self.query(images=[ImageQuery(rgb, label=path.name)], kinds=kinds, k=k, group_by=group_by)
+        query = replace(query, color_weight=color_weight)
+        if exact:
+            return same.only_the_same(
+                self.search(replace(query, k=max(k, same.LOOKED_AT))), rgb, k, self.settings.max_pixels
+            )
+        return self.search(replace(query, exclude_media_id=self._content_of(path), exclude_at_s=at_s))
 
     def close(self) -> None:
         self.store.close()
@@ -145,103 +191,121 @@ class SearchEngine:
                 remedy="Index the files again into another --library.",
             )
 
-    def _moments(self, query: Query, parts: Sequence[retrieve.Part], chosen: Sequence[_Found]) -> list[Moment]:
-        if not chosen:
-            return []
-        similarities = np.stack([found.similarities for found in chosen], axis=1)  # (parts, moments)
-        matches = np.concatenate(
-            [
-                self.models.joint.match_probability(part.vector[None], similarities[row : row + 1], part.modality)
-                for row, part in enumerate(parts)
-            ]
-        )
-        scores = fuse.probability(matches, [part.weight for part in parts])
-        ranks = np.argsort(np.argsort(-similarities, axis=1, kind="stable"), axis=1) + 1
-        media = {item.media_id: item for item in self.store.media([found.candidate.media_id for found in chosen])}
+    def _picture(self, name: str) -> Pixels:
+        from data.media import picture
+
+        path, at_s = parse_reference(name)
+        return picture(path, at_s=at_s, max_pixels=self.settings.max_pixels)
+
+    def _content_of(self, path: Path) -> str | None:
+        """The content hash, from the library where the file is known there, otherwise from its bytes."""
+        own = self.store.files().get(os.path.abspath(path))
+        return own.media_id if own is not None and own.media_id else _content_hash(path)
+
+    def _background(self) -> Background:
+        """Of the library as it is now; a writer may have changed it since the last question."""
+        sample = self.store.sample_vectors(CHANNEL, retrieve.SAMPLE_FRAMES)
+        key = (len(sample), sample[::61, :8].tobytes())
+        if key != self._background_of:
+            self._background_kept = Background(self.models.joint, self.settings.cache / "search", sample)
+            self._background_of = key
+        return self._background_kept
+
+    def _found(
+        self,
+        query: Query,
+        events: Sequence[Event],
+        fusions: Sequence[fuse.Fusion],
+        asked: retrieve.Found,
+        background: Background,
+    ) -> list[answers.Found]:
+        """Answers in all candidates on one scale, best first."""
+        palette = _palette(query)
         out = []
-        for column, found in enumerate(chosen):
-            item = media.get(found.candidate.media_id)
-            if item is None:  # removed by a writer since it was found
-                continue
-            times_s = found.candidate.frames.times_s
-            if item.info.duration_s is None:
-                start_s = peak_s = end_s = None
-            else:
-                shots = self.store.segments(item.media_id)
-                start_s, peak_s, end_s = moments.interval(
-                    found.stretch, times_s, found.candidate.frames.segment_of_frame, shots
-                )
-            evidence = tuple(
-                Evidence(
-                    channel=part.channel,
-                    rank=int(ranks[row, column]),
-                    score=float(similarities[row, column]),
-                    time_s=peak_s,
-                    detail=f"{'unlike' if part.weight < 0 else 'looks like'} {part.label!r}",
-                )
-                for row, part in enumerate(parts)
+        for media_id in asked.media_ids:
+            rows: list[list[answers.Sight]] = []
+            for number, (event, fusion, places) in enumerate(zip(events, fusions, asked.places, strict=True)):
+                colours, weight = (palette, query.color_weight) if number == 0 else ((), 0.0)
+                view = retrieve.view(self.store, media_id, event, places, fusion, background, colours, weight)
+                most = query.k if len(events) == 1 else STRETCHES_TO_JOIN
+                cut = moments.stretches(view.relevance, most=most, segment_of_frame=view.frames.segment_of_frame)
+                rows.append([answers.Sight(event, view, stretch) for stretch in cut])
+            out.extend(answers.joined(media_id, rows))
+        out = [found for found in out if not _is_the_query_itself(found, query)]
+        return sorted(out, key=lambda found: -found.height)
+
+    def _folded(self, query: Query, found: Sequence[answers.Found]) -> list[fold.Kept[answers.Found]]:
+        if query.group_by:
+            media = {item.media_id: item for item in self.store.media(list({one.media_id for one in found}))}
+            found = fold.best_of_groups(
+                found, lambda one: media[one.media_id].fields.get(query.group_by) if one.media_id in media else None
             )
-            out.append(Moment(item, start_s, peak_s, end_s, float(scores[column]), evidence))
+        return fold.copies(found, query.k, vector=lambda one: one.sights[0].vector, medium=lambda one: one.media_id)
+
+    def _answers(self, kept: Sequence[fold.Kept[answers.Found]], background: Background) -> list[answers.Answer]:
+        ids = [one.media_id for group in kept for one in (group.item, *group.same)]
+        media = {item.media_id: item for item in self.store.media(ids)}
+        here = [group for group in kept if group.item.media_id in media]  # a writer may have removed one meanwhile
+        told = answers.evidence([group.item for group in here])
+        out = []
+        for group, lines in zip(here, told, strict=True):
+            item, shots = media[group.item.media_id], self.store.segments(group.item.media_id)
+            moment = answers.moment(group.item, item, shots, self.models.joint, background)
+            copies = tuple(media[one.media_id] for one in group.same if one.media_id in media)
+            out.append(answers.Answer(group.item, replace(moment, evidence=lines, same=copies)))
         return out
 
     def _localised(
-        self,
-        query: Query,
-        answers: list[Moment],
-        parts: Sequence[retrieve.Part],
-        fusion: fuse.Fusion,
-        stretches: Sequence[_Found],
-    ) -> list[Moment]:
-        best = [place for place, moment in enumerate(answers) if moment.peak_s is not None][: self.settings.localise]
-        if not best:
-            return answers
-        spots = [self._spot(answers[place], stretches) for place in best]
-        asked = np.stack([part.vector for part in parts])
-        peaks = localise.localise(spots, asked, fusion, self.models.joint, picture_side=self.models.picture_side)
-        for place, peak_s in zip(best, peaks, strict=True):
-            if len(query.images) == 1 and not query.text:
-                same_s = localise.same_frame(answers[place].media, peak_s, query.images[0].rgb)
-                peak_s = peak_s if same_s is None else same_s
-            answers[place] = _opened_at(answers[place], peak_s)
-        return answers
+        self, query: Query, best: list[answers.Answer], event: Event, fusion: fuse.Fusion, background: Background
+    ) -> list[answers.Answer]:
+        """The best answers opened at the exact second; what rests on a word has its second already."""
+        timed = [place for place, answer in enumerate(best) if answer.spot is not None][: self.settings.localise]
+        spots = [spot for place in timed if (spot := best[place].spot) is not None]
+        if not spots:
+            return best
 
-    def _spot(self, moment: Moment, stretches: Sequence[_Found]) -> localise.Spot:
-        """Between the sampled neighbours of the peak, inside the moment."""
-        frames = next(
-            found.candidate.frames for found in stretches if found.candidate.media_id == moment.media.media_id
+        def relevance(vectors: Vectors) -> npt.NDArray[np.float32]:
+            return fusion(retrieve.similarities(event, vectors, background))
+
+        peaks = localise.localise(
+            spots,
+            relevance,
+            self.models.joint,
+            picture_side=self.models.picture_side,
+            max_pixels=self.settings.max_pixels,
         )
-        peak_s, start_s, end_s = moment.peak_s or 0.0, moment.start_s or 0.0, moment.end_s or 0.0
-        place = int(np.searchsorted(frames.times_s, peak_s))
-        before = frames.times_s[place - 1] if place > 0 else start_s
-        after = frames.times_s[place + 1] if place + 1 < len(frames.times_s) else end_s
-        return localise.Spot(moment.media, max(start_s, float(before)), peak_s, min(end_s, float(after)))
+        grounder = self.models.grounder
+        for place, peak_s in zip(timed, peaks, strict=True):
+            moment, asked = best[place].moment, " ".join(term.text for term in query.terms if term.weight > 0)
+            if len(query.images) == 1 and not query.terms:
+                same_s = same.same_frame(moment.media, peak_s, query.images[0].rgb, self.settings.max_pixels)
+                peak_s = peak_s if same_s is None else same_s
+            elif grounder is not None and asked and not query.steps:
+                moment, peak_s = localise.grounded(
+                    moment,
+                    peak_s,
+                    asked,
+                    grounder,
+                    picture_side=self.models.picture_side,
+                    max_pixels=self.settings.max_pixels,
+                )
+            best[place] = replace(best[place], moment=answers.opened_at(moment, peak_s))
+        return best
 
 
-def _stretches(found: Sequence[retrieve.Candidate], fusion: fuse.Fusion, query: Query) -> list[_Found]:
-    """Moments of all candidates on one scale, best first."""
-    out = []
-    for candidate in found:
-        for stretch in moments.stretches(fusion(candidate.similarities), most=query.k):
-            if not _is_the_query_itself(candidate, stretch, query):
-                out.append(_Found(candidate, stretch, candidate.similarities[:, stretch.peak]))
-    return sorted(out, key=lambda item: -item.stretch.height)
+def _palette(query: Query) -> tuple[Color, ...]:
+    """The colours of the pictures that attract."""
+    if query.color_weight <= 0:
+        return ()
+    pixels = [image.rgb.reshape(-1, 3) for image in query.images if image.weight > 0]
+    return colors.dominant(np.concatenate(pixels)) if pixels else ()
 
 
-def _opened_at(moment: Moment, peak_s: float) -> Moment:
-    """The very frame may lie in a quiet stretch beside the moment, which then reaches to it."""
-    start_s, end_s = moment.start_s or 0.0, moment.end_s or 0.0
-    return replace(
-        moment,
-        peak_s=peak_s,
-        start_s=min(start_s, peak_s),
-        end_s=max(end_s, float(np.nextafter(peak_s, np.inf))),
-    )
-
-
-def _is_the_query_itself(candidate: retrieve.Candidate, stretch: moments.Stretch, query: Query) -> bool:
-    if query.exclude_at_s is None or candidate.media_id != query.exclude_media_id:
+def _is_the_query_itself(found: answers.Found, query: Query) -> bool:
+    if query.exclude_at_s is None or found.media_id != query.exclude_media_id:
         return False
-    times_s = candidate.frames.times_s
+    sight = found.sights[0]
+    times_s, stretch = sight.view.frames.times_s, sight.stretch
     before = times_s[stretch.first - 1] if stretch.first else -np.inf
     after = times_s[stretch.last + 1] if stretch.last + 1 < len(times_s) else np.inf
     return bool(before <= query.exclude_at_s <= after)
@@ -249,28 +313,18 @@ def _is_the_query_itself(candidate: retrieve.Candidate, stretch: moments.Stretch
 
 def _filter(query: Query) -> Filter:
     whole = query.exclude_media_id is not None and query.exclude_at_s is None
-    return Filter(kinds=query.kinds, exclude_media_ids=(query.exclude_media_id,) if whole else ())
+    excluded = (query.exclude_media_id,) if whole and query.exclude_media_id else ()
+    return Filter(kinds=query.kinds, exclude_media_ids=excluded, conditions=query.conditions)
+
+
+def _content_hash(path: Path) -> str | None:
+    """As the indexer names contents (blake2b-160); None when it cannot be read any more."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=20)).hexdigest()
+    except OSError:
+        return None
 
 
 def _names(models: dict[str, dict[str, object]]) -> str:
     return ", ".join(f"{model['name']} ({model['revision']})" for model in models.values())
-
-
-class _Timing:
-    """Milliseconds a stage, summed over its rounds."""
-
-    def __init__(self) -> None:
-        self._started = time.perf_counter()
-        self._spent: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._spent[stage] = self._spent.get(stage, 0.0) + (time.perf_counter() - started) * 1000
-
-    def total(self) -> dict[str, float]:
-        spent = {**self._spent, "total": (time.perf_counter() - self._started) * 1000}
-        return {stage: round(ms, 2) for stage, ms in spent.items()}

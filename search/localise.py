@@ -2,29 +2,26 @@
 
 Sampling at 2 fps knows a peak to half a second. The frames between the peak's neighbours in its shot are decoded at
 `DENSE_FPS`, compared with the query like all others, and the best one becomes the second to open.
-
-A picture that was taken from the film itself has a frame of its own there. Embeddings of a quiet shot's frames lie
-closer together than their noise, so for a picture the frames round the peak are also compared pixel by pixel.
+A profile with a grounder is asked as well: it knows what happens, not only how a frame looks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from data.errors import MediaError
 from data.media import open_media
-from data.types import Frame, MediaItem, Pixels
-from models.base import ImageEmbedder
-from search.fuse import Fusion
+from data.types import Frame, MediaItem, Moment, Vectors
+from models.base import Clip, Grounder, ImageEmbedder
 
 DENSE_FPS = 8.0
-SAME_WINDOW_S = 8.0  # how far from the peak the very frame is looked for: quiet shots run this long
-SAME_SIDE = 48  # short side in pixels at which frames are compared: coarse enough to forget compression and scaling
-SAME_CORRELATION = 0.97  # from here on a picture is taken for a copy of the frame, recompressed or scaled
+GROUND_FPS = 2.0  # what video models are trained on
+GROUND_MARGIN_S = 2.0
+GROUND_FRAMES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,72 +35,80 @@ class Spot:
 
 
 def localise(
-    spots: Sequence[Spot], asked: npt.NDArray[np.float32], fusion: Fusion, model: ImageEmbedder, *, picture_side: int
+    spots: Sequence[Spot],
+    relevance: Callable[[Vectors], npt.NDArray[np.float32]],
+    model: ImageEmbedder,
+    *,
+    picture_side: int,
+    max_pixels: int,
 ) -> list[float]:
     """Better peaks, one a spot.
 
     Args:
-        asked: (parts, dim) query vectors.
+        relevance: (n, dim) frames' vectors -> (n,) how well they answer.
 
     Returns:
         Presentation seconds, each the exact time of a decoded frame; a spot whose file cannot be read keeps its peak.
     """
-    frames: list[list[Frame]] = [_dense(spot, picture_side) for spot in spots]
+    frames: list[list[Frame]] = [_dense(spot, picture_side, max_pixels) for spot in spots]
     pictures = [frame.rgb for group in frames for frame in group if frame.rgb is not None]
     if not pictures:
         return [spot.peak_s for spot in spots]
-    relevance = fusion(asked @ model.embed_images(pictures).T)
+    found = relevance(model.embed_images(pictures))
     out, start = [], 0
     for spot, group in zip(spots, frames, strict=True):
-        curve = relevance[start : start + len(group)]
+        curve = found[start : start + len(group)]
         start += len(group)
         out.append(_best(spot, group, curve))
     return out
 
 
-def same_frame(media: MediaItem, peak_s: float, rgb: Pixels) -> float | None:
-    """The second of the frame most like a picture within `SAME_WINDOW_S` of the peak, by normalised correlation.
-
-    Args:
-        rgb: (height, width, 3) picture, any size; only an uncropped copy of a frame can be found.
+def grounded(
+    moment: Moment, peak_s: float, words: str, grounder: Grounder, *, picture_side: int, max_pixels: int
+) -> tuple[Moment, float]:
+    """What a grounder says of the moment and its surroundings: the stretch that holds the peak, or else the nearest.
 
     Returns:
-        Presentation seconds of that frame; None when none is the same view or the file cannot be read.
+        The moment with the grounder's bounds, and the second to open; both as they were when it sees nothing there.
     """
-    wanted: npt.NDArray[np.float32] | None = None
-    best, best_s = SAME_CORRELATION, None
+    if moment.start_s is None or moment.end_s is None:
+        return moment, peak_s
+    clip = clip_of(
+        moment, GROUND_FPS, GROUND_MARGIN_S, picture_side=picture_side, max_pixels=max_pixels, most=GROUND_FRAMES
+    )
+    told = grounder.when(words, clip) if clip is not None else ()
+    if not told:
+        return moment, peak_s
+    best = min(told, key=lambda one: max(one.start_s - peak_s, peak_s - one.end_s, 0.0))
+    return replace(moment, start_s=best.start_s, end_s=best.end_s), best.peak_s
+
+
+def clip_of(
+    moment: Moment, rate_fps: float, margin_s: float, *, picture_side: int, max_pixels: int, most: int
+) -> Clip | None:
+    """A moment as a vision-language model is shown it, at most `most` frames; None when its file cannot be read."""
+    item = moment.media
     try:
-        with open_media(media.path) as source:
-            start_s, end_s = max(0.0, peak_s - SAME_WINDOW_S), peak_s + SAME_WINDOW_S
-            for frame in source.frames(start_s=start_s, end_s=end_s, short_side=SAME_SIDE):
-                if frame.rgb is None or frame.time_s is None:
-                    continue
-                if wanted is None:
-                    wanted = _standardised(_resized(rgb, frame.rgb.shape[1], frame.rgb.shape[0]))
-                correlation = float((wanted * _standardised(frame.rgb)).mean())
-                if correlation > best:
-                    best, best_s = correlation, frame.time_s
+        with open_media(item.path, max_pixels=max_pixels) as source:
+            if moment.start_s is None or moment.end_s is None:
+                rgb = source.frame_at(0.0).rgb
+                return None if rgb is None else Clip((rgb,), kind=item.info.kind, media_id=item.media_id)
+            start_s = max(0.0, moment.start_s - margin_s)
+            end_s = min(item.info.duration_s or moment.end_s, moment.end_s + margin_s)
+            rate_fps = min(rate_fps, most / max(end_s - start_s, 1e-3))
+            found = source.frames(rate_fps=rate_fps, start_s=start_s, end_s=end_s, short_side=picture_side)
+            pairs = [(f.rgb, f.time_s) for f in found if f.rgb is not None and f.time_s is not None][:most]
     except (MediaError, OSError):
         return None
-    return best_s
+    if not pairs:
+        return None
+    frames, times_s = zip(*pairs, strict=True)
+    return Clip(frames, times_s, start_s, end_s, item.info.kind, item.media_id)
 
 
-def _resized(rgb: Pixels, width: int, height: int) -> Pixels:
-    from PIL import Image
-
-    return np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.BOX))
-
-
-def _standardised(rgb: Pixels) -> npt.NDArray[np.float32]:
-    """Mean 0, deviation 1 over all pixels and channels; a flat picture is all 0 and so like nothing."""
-    values = rgb.astype(np.float32)
-    values -= values.mean()
-    return values / max(float(values.std()), 1.0)
-
-
-def _dense(spot: Spot, picture_side: int) -> list[Frame]:
+def _dense(spot: Spot, picture_side: int, max_pixels: int) -> list[Frame]:
     try:
-        with open_media(spot.media.path) as source:
+        with open_media(spot.media.path, max_pixels=max_pixels) as source:
             found = source.frames(rate_fps=DENSE_FPS, start_s=spot.from_s, end_s=spot.to_s, short_side=picture_side)
             return [frame for frame in found if frame.rgb is not None and frame.time_s is not None]
     except (MediaError, OSError):

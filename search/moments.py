@@ -14,6 +14,7 @@ from data.types import Segment
 # did best over the samples' queries (R1@0.3); averaging neighbouring frames first, or a floor of each film's own, did
 # worse.
 VALLEY = 0.7
+OVER_A_CUT = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,27 +27,32 @@ class Stretch:
     height: float
 
 
-def stretches(curve: npt.NDArray[np.float32], *, most: int, least_height: float = -np.inf) -> list[Stretch]:
+def stretches(
+    curve: npt.NDArray[np.float32], *, most: int, segment_of_frame: npt.NDArray[np.int32] | None = None
+) -> list[Stretch]:
     """The best stretches of one curve, best first, none overlapping another.
 
     From the highest free frame a stretch grows to both sides while the curve stays above `VALLEY` of that height
     (heights count from 0, the average frame) and does not enter another stretch.
 
     Args:
-        curve: (n,) with 0 the average frame, n >= 1.
+        curve: (n,) with 0 the average frame, n >= 1; -inf where there is no match at all.
         most: stretches wanted at most.
-        least_height: lower peaks are left out.
+        segment_of_frame: (n,) shot of each frame; given, a stretch ends at a cut behind which the curve is lower on the
+            whole than `OVER_A_CUT` of its height.
     """
     free = np.ones(len(curve), dtype=bool)
     out: list[Stretch] = []
     for peak in np.argsort(-curve, kind="stable"):
         height = float(curve[peak])
-        if len(out) == most or height < least_height:
+        if len(out) == most or height == -np.inf:
             break
         if not free[peak]:
             continue
         # Below the average there is no height to fall from: such a peak stands alone.
         inside = free & (curve >= VALLEY * height) if height > 0 else np.zeros(len(curve), dtype=bool)
+        if segment_of_frame is not None and height > 0:
+            inside &= _over_cuts(curve, segment_of_frame, int(peak), OVER_A_CUT * height)
         first = last = int(peak)
         while first > 0 and inside[first - 1]:
             first -= 1
@@ -55,6 +61,17 @@ def stretches(curve: npt.NDArray[np.float32], *, most: int, least_height: float 
         free[first : last + 1] = False
         out.append(Stretch(first, int(peak), last, height))
     return out
+
+
+def _over_cuts(
+    curve: npt.NDArray[np.float32], segment_of_frame: npt.NDArray[np.int32], peak: int, least: float
+) -> npt.NDArray[np.bool_]:
+    """(n,) frames of the peak's own shot and of shots whose mean is at least `least`."""
+    shots, rows = np.unique(segment_of_frame, return_inverse=True)
+    finite = np.where(np.isfinite(curve), curve, 0.0)
+    means = np.bincount(rows, weights=finite, minlength=len(shots)) / np.bincount(rows, minlength=len(shots))
+    good: npt.NDArray[np.bool_] = (means >= least)[rows] | (segment_of_frame == segment_of_frame[peak])
+    return good
 
 
 def interval(

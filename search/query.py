@@ -2,32 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from data.errors import UsageError
-from data.types import KINDS, ImageQuery, Kind, Query
+from data.errors import QuerySyntaxError, UsageError
+from data.types import KINDS, ImageQuery, Kind, Pixels, Query
+from search import language
 
 LONGEST_TEXT = 2000
 MOST_RESULTS = 1000
+MOST_EVENTS = 5
 
 
-def build(text: str = "", *, images: Sequence[ImageQuery] = (), kinds: Sequence[str] = (), k: int = 10) -> Query:
-    """A checked query.
+def build(
+    text: str = "",
+    *,
+    images: Sequence[ImageQuery] = (),
+    kinds: Sequence[str] = (),
+    k: int = 10,
+    group_by: str = "",
+    fields: Mapping[str, type] | None = None,
+    open_picture: Callable[[str], Pixels] | None = None,
+) -> Query:
+    """A checked query out of a line in the query language (docs/search.md) and what is given beside it.
+
+    Args:
+        kinds: beside those named in the text.
+        fields: see search.language.parse; SearchEngine.fields() knows them.
+        open_picture: turns the FILE of image:FILE into pixels; without it such a line is refused.
 
     Raises:
+        QuerySyntaxError: the text cannot be read; points at the character.
         UsageError: nothing asked, only things to avoid, an unknown kind, or a number out of its range.
+        MediaError: as open_picture.
     """
     text = " ".join(text.split())
-    if not text and not any(image.weight > 0 for image in images):
-        raise UsageError("Nothing to search for.", remedy="Give some words, an image, or both.")
     if len(text) > LONGEST_TEXT:
         raise UsageError(f"The query has {len(text)} characters.", remedy=f"Keep it under {LONGEST_TEXT}.")
     if not 1 <= k <= MOST_RESULTS:
         raise UsageError(f"{k} results asked for.", remedy=f"Ask for 1 to {MOST_RESULTS}.")
-    known: list[Kind] = []
-    for kind in kinds:
-        match = next((name for name in KINDS if name == kind), None)
-        if match is None:
-            raise UsageError(f"Unknown kind {kind!r}.", remedy=f"Use one of: {', '.join(KINDS)}.")
-        known.append(match)
-    return Query(text=text, images=tuple(images), kinds=tuple(known), k=k)
+    parsed = language.parse(text, fields)
+    if len(parsed.steps) >= MOST_EVENTS:
+        raise UsageError(f"The query has {len(parsed.steps) + 1} events.", remedy=f"Name at most {MOST_EVENTS}.")
+    pictures = list(images)
+    for reference in parsed.images:
+        if open_picture is None:
+            raise QuerySyntaxError(
+                "Pictures cannot be named in words here", query=text, position=reference.position,
+                remedy="Give the picture beside the words.",
+            )  # fmt: skip
+        pictures.append(ImageQuery(open_picture(reference.name), reference.name, reference.weight))
+    named = (*parsed.kinds, *map(_kind, kinds))
+    wanted = any(term.weight > 0 for term in parsed.terms) or any(picture.weight > 0 for picture in pictures)
+    if not wanted:
+        if parsed.terms or pictures:
+            told = repr(text) if text else "the picture"
+            raise UsageError(f"Nothing to search for: {told} only says what to avoid.", remedy="Add what to look for.")
+        if not parsed.conditions and not named:
+            raise UsageError("Nothing to search for.", remedy="Give some words, an image, or both.")
+    return Query(
+        text=text,
+        terms=parsed.terms,
+        steps=parsed.steps,
+        images=tuple(pictures),
+        conditions=parsed.conditions,
+        kinds=tuple(dict.fromkeys(named)),
+        k=k,
+        group_by=group_by,
+    )
+
+
+def _kind(name: str) -> Kind:
+    match = next((kind for kind in KINDS if kind == name), None)
+    if match is None:
+        raise UsageError(f"Unknown kind {name!r}.", remedy=f"Use one of: {', '.join(KINDS)}.")
+    return match

@@ -9,69 +9,149 @@ import numpy as np
 import numpy.typing as npt
 
 from data.store.base import Filter, FrameVectors, Store
-from data.types import Hit, Query
-from models.base import JointEmbedder, Modality
+from data.types import Color
+from search import fuse, mentions
+from search.background import SAMPLE, Background
+from search.channels import CHANNEL, Event, Mention
 
-CHANNEL = "joint"
 SAMPLE_FRAMES = 2048  # enough for a mean and a deviation to two digits
+PALETTE_HEIGHT = 3.0  # what the very colours of the query's picture add at color_weight 1, in deviations
+# From where on an unwanted colour or tag is there; words are there when they are found at all.
+_THERE = {"color": 0.15, "tag": 0.3}
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One thing asked for.
+class Found:
+    """What one round of asking brought.
 
     Attributes:
-        channel: its name in the evidence: "words" or "picture".
-        vector: (dim,) float32, unit norm.
-        weight: below 0 pushes away.
+        media_ids: candidates.
+        places: per event and mention, where its words were found, by medium.
+        complete: nothing more would come from asking deeper.
     """
 
-    channel: str
-    modality: Modality
-    vector: npt.NDArray[np.float32]
-    weight: float
-    label: str
+    media_ids: tuple[str, ...]
+    places: tuple[tuple[dict[str, list[mentions.Place]], ...], ...]
+    complete: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A medium that some part found, with the whole similarity curve of every part: (parts, n) float32."""
+class View:
+    """One event over all frames of one medium.
 
-    media_id: str
+    Attributes:
+        similarities: (parts, n), the frames' biases taken off where words are asked.
+        curves: of its mentions, in order. palette: agreement with the query's colours, (n,) or None.
+        relevance: (n,), 0 the library's average frame; -inf where a demand is not met.
+    """
+
     frames: FrameVectors
     similarities: npt.NDArray[np.float32]
+    curves: tuple[mentions.Curve, ...]
+    palette: npt.NDArray[np.float32] | None
+    relevance: npt.NDArray[np.float32]
 
 
-def parts_of(query: Query, model: JointEmbedder) -> list[Part]:
-    """Embed once, whatever number of stages look at it."""
-    parts = []
-    if query.text.strip():
-        vector = model.embed_texts([query.text.strip()])[0]
-        parts.append(Part("words", "text", vector, 1.0, query.text.strip()))
-    if query.images:
-        vectors = model.embed_images([image.rgb for image in query.images])
-        for image, vector in zip(query.images, vectors, strict=True):
-            parts.append(Part("picture", "image", vector, image.weight, image.label))
-    return parts
+def similarities(
+    event: Event, vectors: npt.NDArray[np.float32], background: Background, media_id: str = ""
+) -> npt.NDArray[np.float32]:
+    """(n, dim) frames -> (parts, n). Words are held against neutral questions at the same frame, by its bias.
 
-
-def sample(store: Store, parts: Sequence[Part]) -> npt.NDArray[np.float32]:
-    """(parts, n) similarities of frames spread over the library; one column of zeros when it is empty."""
-    vectors = store.sample_vectors(CHANNEL, SAMPLE_FRAMES)
-    asked = np.stack([part.vector for part in parts])
-    return asked @ vectors.T if len(vectors) else np.zeros((len(parts), 1), np.float32)
-
-
-def hits(store: Store, parts: Sequence[Part], depth: int, where: Filter) -> list[list[Hit]]:
-    """The `depth` nearest frames of every part that attracts; parts that push away only weigh on what was found."""
-    return [store.search_vectors(CHANNEL, part.vector, depth, where) if part.weight > 0 else [] for part in parts]
-
-
-def candidates(store: Store, parts: Sequence[Part], found: Sequence[Sequence[Hit]]) -> list[Candidate]:
-    """All frames of every medium that was hit, compared with every part."""
-    asked = np.stack([part.vector for part in parts])
-    out = []
-    for media_id in dict.fromkeys(hit.media_id for hits_of_part in found for hit in hits_of_part):
-        frames = store.frame_vectors(CHANNEL, media_id)
-        out.append(Candidate(media_id, frames, asked @ frames.vectors.T))
+    Args:
+        media_id: whose frames they are, all of them; "" for any other frames.
+    """
+    if not event.parts:
+        return np.zeros((0, len(vectors)), np.float32)
+    out: npt.NDArray[np.float32] = np.stack([part.vector for part in event.parts]) @ vectors.T
+    words = [row for row, part in enumerate(event.parts) if part.modality == "text"]
+    if words:
+        asked = np.stack([event.parts[row].vector for row in words])
+        out[words] -= background.bias(asked, vectors, media_id)
     return out
+
+
+def fit(event: Event, background: Background) -> fuse.Fusion:
+    """The event's fusion over a sample of the library."""
+    sample = similarities(event, background.sample, background, SAMPLE)
+    if not sample.shape[1]:
+        sample = np.zeros((len(event.parts), 1), np.float32)
+    return fuse.fit(sample, [part.weight for part in event.parts])
+
+
+def ask(store: Store, events: Sequence[Event], depth: int, where: Filter) -> Found:
+    """The `depth` nearest frames of every part that attracts and the `depth` best spans of every mention."""
+    complete = True
+    by_vector: dict[str, None] = {}
+    by_words: dict[str, None] = {}
+    must: set[str] | None = None
+    all_places = []
+    for event in events:
+        of_event = []
+        for mention in event.mentions:
+            places = mentions.in_texts(store, mention, depth, where) if mention.in_texts else {}
+            complete &= sum(map(len, places.values())) < depth
+            of_event.append(places)
+            if mention.in_texts and mention.demanded and mention.term.weight > 0:
+                must = set(places) if must is None else must & set(places)
+            elif mention.term.weight > 0:
+                by_words.update(dict.fromkeys(places))
+        all_places.append(tuple(of_event))
+    if must is None:
+        for event in events:
+            for part in event.parts:
+                if part.weight > 0:
+                    hits = store.search_vectors(CHANNEL, part.vector, depth, where)
+                    complete &= len(hits) < depth
+                    by_vector.update(dict.fromkeys(hit.media_id for hit in hits))
+    chosen = tuple(by_vector | by_words) if must is None else tuple(must)
+    return Found(chosen, tuple(all_places), complete)
+
+
+def view(
+    store: Store,
+    media_id: str,
+    event: Event,
+    places: Sequence[dict[str, list[mentions.Place]]],
+    fusion: fuse.Fusion,
+    background: Background,
+    palette: Sequence[Color] = (),
+    palette_weight: float = 0.0,
+) -> View:
+    """All that is known of one event in one medium, as curves over its frames.
+
+    Args:
+        places: per mention, as `ask` found them.
+        palette: colours of the query's picture; they count when palette_weight is over 0.
+    """
+    frames = store.frame_vectors(CHANNEL, media_id)
+    seen = similarities(event, frames.vectors, background, media_id)
+    relevance = fusion(seen) if event.parts else np.zeros(len(frames.times_s), np.float32)
+    relevance[fusion.unwanted(seen)] = -np.inf
+    needs_segments = palette_weight > 0 or any(not mention.in_texts for mention in event.mentions)
+    segments = store.segments(media_id) if needs_segments else []
+    curves = []
+    for mention, by_medium in zip(event.mentions, places, strict=True):
+        if mention.in_texts:
+            curve = mentions.text_curve(by_medium.get(media_id, ()), frames)
+        else:
+            curve = mentions.segment_curve(mention, segments, frames)
+        curves.append(curve)
+        if mention.term.weight < 0:
+            relevance[curve.strength > _THERE.get(mention.channel, 0.0)] = -np.inf
+            continue
+        relevance += height_of(mention, curve)
+        if mention.demanded:
+            relevance[curve.strength <= 0] = -np.inf
+    agreement = None
+    if palette_weight > 0:
+        agreement = mentions.palette_curve(palette, segments, frames).strength
+        relevance += PALETTE_HEIGHT * palette_weight * agreement
+    return View(frames, seen, tuple(curves), agreement, relevance)
+
+
+def height_of(mention: Mention, curve: mentions.Curve) -> npt.NDArray[np.float32]:
+    """(n,) what a mention adds at each frame, in deviations."""
+    heights = np.full(len(curve.strength), fuse.HEIGHTS.get(mention.channel, 0.0), np.float32)
+    for index, place in enumerate(curve.places):
+        heights[curve.place_of_frame == index] = fuse.HEIGHTS[place.span.channel]
+    return heights * curve.strength * np.float32(mention.term.weight)

@@ -83,7 +83,8 @@ def test_probability_of_wanted_and_unwanted() -> None:
     ("arguments", "says"),
     [
         ({"text": "  "}, "Nothing to search for"),
-        ({"images": [ImageQuery(np.zeros((4, 4, 3), np.uint8), weight=-1)]}, "Nothing to search for"),
+        ({"images": [ImageQuery(np.zeros((4, 4, 3), np.uint8), weight=-1)]}, "Nothing to search for: the picture only"),
+        ({"text": "-dog -cat"}, "Nothing to search for: '-dog -cat' only says what to avoid"),
         ({"text": "x" * 5000}, "5000 characters"),
         ({"text": "x", "k": 0}, "0 results"),
         ({"text": "x", "kinds": ["film"]}, "'film'"),

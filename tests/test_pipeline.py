@@ -254,7 +254,11 @@ def test_progress_ends_where_it_should(run, media: Path) -> None:
 
 def test_never_fewer_than_asked_when_more_exist(run, ask) -> None:
     run()
-    assert len(ask("red", k=6).moments) == 6
+    assert len(ask("red", k=6, kinds=["video"]).moments) == 6
+    everything = ask("red", k=20).moments
+    others = {moment.media.path.name for moment in everything} | {"film.mp4"}
+    assert others == {"red.png", "blue.jpg", "blink.gif", "film.mp4"}, "what shows the same is folded, not lost"
+    assert sum(item.path.name == "film.mp4" for moment in everything for item in moment.same) >= 3
 
 
 def test_a_picture_of_the_library_does_not_find_itself(run, settings: Settings, colour_models, media: Path) -> None:

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import unicodedata
 from pathlib import Path
 
 from data.errors import UsageError
+from search.pictures import parse_reference, parse_seconds
+
+__all__ = [
+    "count",
+    "failure_text",
+    "parse_box",
+    "parse_reference",
+    "parse_seconds",
+    "path_text",
+    "plain",
+    "size_text",
+    "stretch",
+    "timecode",
+]
 
 # CSI and OSC sequences go as a whole, so that "\x1b[31mred" becomes "red" and not "[31mred".
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\-_]")
@@ -80,30 +93,6 @@ def count(number: int, noun: str) -> str:
     ('1 file', '1,200 files')
     """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def parse_seconds(text: str) -> float:
-    """Seconds of "83.5", "1:23.5" or "1:02:03".
-
-    Raises:
-        UsageError: it is none of these.
-    """
-    match = re.fullmatch(r"(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d+)?)", text.strip())
-    if not match or (match[2] is not None and float(match[3]) >= 60) or (match[1] is not None and int(match[2]) >= 60):
-        raise UsageError(f"{text!r} is not a time.", remedy="Write seconds (83.5) or a clock (1:23.5, 1:02:03).")
-    return int(match[1] or 0) * 3600 + int(match[2] or 0) * 60 + float(match[3])
-
-
-def parse_reference(text: str) -> tuple[Path, float | None]:
-    """FILE or FILE@SECONDS. A file whose own name holds the @ wins.
-
-    Raises:
-        UsageError: what stands behind the last @ is not a time.
-    """
-    name, at, seconds = text.rpartition("@")
-    if not at or not name or Path(text).exists():
-        return Path(os.path.abspath(text)), None
-    return Path(os.path.abspath(name)), parse_seconds(seconds)
 
 
 def parse_box(text: str) -> tuple[int, int, int, int]:

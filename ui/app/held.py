@@ -17,7 +17,7 @@ import streamlit as st
 from data import settings as configuration
 from data.settings import Settings
 from data.store.manifest import read_manifest
-from data.types import MediaItem, Query
+from data.types import MediaItem
 
 if TYPE_CHECKING:
     from search.engine import SearchEngine
@@ -51,7 +51,7 @@ def _open(library: str, created_at: str) -> SearchEngine:
     from search.engine import SearchEngine
 
     opened = SearchEngine(Path(library), settings=settings())
-    opened.search(Query(text="warm", k=1))  # the first question pays for loading; better now than later
+    opened.search("warm")  # the first question pays for loading; better now than later
     return opened
 
 

@@ -1,0 +1,80 @@
+"""Events of one medium put in order: "A then B", "A while B". Pure.
+
+Each event has its own stretches; a chain takes one of each so that every step holds. A chain is as good as its weakest
+event, because all of them have to be there, with a little for the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from data.types import Relation
+
+_WEAKEST = 0.8  # of a chain's height; the rest is its mean
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """[start_s, end_s) with its peak; start_s <= peak_s < end_s."""
+
+    start_s: float
+    peak_s: float
+    end_s: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """One span of each event, by index."""
+
+    places: tuple[int, ...]
+    height: float
+
+
+def holds(first: Span, second: Span, relation: Relation, within_s: float | None) -> bool:
+    """Whether the second event stands to the first as asked.
+
+    "then": it peaks after the first one's peak, and they are not one and the same stretch. "while": they overlap, or
+    peak within `within_s` of each other.
+    """
+    apart_s = second.peak_s - first.peak_s
+    if relation == "then":
+        return apart_s > 0 and second.end_s > first.end_s and (within_s is None or apart_s <= within_s)
+    if within_s is not None:
+        return abs(apart_s) <= within_s
+    return first.start_s < second.end_s and second.start_s < first.end_s
+
+
+def chains(events: Sequence[Sequence[Span]], steps: Sequence[tuple[Relation, float | None]]) -> list[Chain]:
+    """The best chain from every span of the first event, best first, but for those that end as a better one does.
+
+    Args:
+        events: spans of each event, at least one event.
+        steps: relation and bound of each further event to the one before it; one fewer than events.
+    """
+    tails = [[Chain((place,), span.height) for place, span in enumerate(events[-1])]]
+    for number in range(len(events) - 2, -1, -1):
+        relation, within_s = steps[number]
+        later, row = events[number + 1], []
+        for place, span in enumerate(events[number]):
+            fitting = [
+                _longer(place, tail, events[number:])
+                for tail in tails[0]
+                if tail.places and holds(span, later[tail.places[0]], relation, within_s)
+            ]
+            row.append(max(fitting, key=lambda chain: chain.height, default=Chain((), 0.0)))
+        tails.insert(0, row)
+    out: list[Chain] = []
+    ends: set[int] = set()
+    for chain in sorted((chain for chain in tails[0] if chain.places), key=lambda chain: -chain.height):
+        if chain.places[-1] not in ends or len(events) == 1:
+            ends.add(chain.places[-1])
+            out.append(chain)
+    return out
+
+
+def _longer(place: int, tail: Chain, events: Sequence[Sequence[Span]]) -> Chain:
+    places = (place, *tail.places)
+    heights = [spans[index].height for spans, index in zip(events, places, strict=True)]
+    return Chain(places, _WEAKEST * min(heights) + (1 - _WEAKEST) * sum(heights) / len(heights))

@@ -1,0 +1,115 @@
+"""Where words, tags and colours are found, as curves over the frames of a medium."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from data import colors
+from data.store.base import Filter, FrameVectors, Store
+from data.types import Color, Segment, TextSpan
+from search import words
+from search.channels import Mention
+
+_AT_THE_WORD = 1.02  # a sentence's curve is flat but for the second at which its word falls
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One span in which something was found.
+
+    Attributes:
+        strength: in [0, 1]: share of the words, raised or lowered by BM25's order.
+        share: of the question's words that stand there.
+        second: where to open; None for a still.
+    """
+
+    span: TextSpan
+    strength: float
+    share: float
+    words: tuple[str, ...]
+    second: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Strength of one mention over the frames of one medium.
+
+    Attributes:
+        strength: (n,) in [0, 1].
+        place_of_frame: (n,) index into places, -1 where nothing was found or it is not from a text.
+    """
+
+    strength: npt.NDArray[np.float32]
+    place_of_frame: npt.NDArray[np.int32]
+    places: Sequence[Place]
+
+
+def in_texts(store: Store, mention: Mention, k: int, where: Filter) -> dict[str, list[Place]]:
+    """media_id -> the places where a mention was read or heard, best first, out of the k best spans."""
+    term = mention.term
+    hits = store.search_texts(term.text, k, where, channels=mention.text_channels, phrase=term.phrase)
+    out: dict[str, list[Place]] = defaultdict(list)
+    best = max((hit.score for hit in hits), default=0.0)
+    for hit in hits:
+        share, found = words.found(term.text, hit.span.text, phrase=term.phrase)
+        if share > 0:
+            strength = share * (0.5 + 0.5 * hit.score / max(best, 1e-9))
+            second = words.first_second(term.text, hit.span)
+            out[hit.media_id].append(Place(hit.span, strength, share, found, second))
+    return out
+
+
+def text_curve(places: Sequence[Place], frames: FrameVectors) -> Curve:
+    strength = np.zeros(len(frames.times_s), np.float32)
+    owner = np.full(len(frames.times_s), -1, np.int32)
+    for index, place in enumerate(places):
+        if place.span.start_s is None or place.span.end_s is None:
+            inside, at = np.arange(len(strength)), 0
+        else:
+            second = place.span.start_s if place.second is None else place.second
+            at = max(int(np.searchsorted(frames.times_s, second + 1e-6, side="right")) - 1, 0)
+            inside = np.flatnonzero((frames.times_s >= place.span.start_s) & (frames.times_s < place.span.end_s))
+            inside = np.union1d(inside, [at])
+        values = np.full(len(inside), place.strength, np.float32)
+        values[inside == at] *= _AT_THE_WORD
+        better = values > strength[inside]
+        strength[inside[better]], owner[inside[better]] = values[better], index
+    return Curve(strength, owner, places)
+
+
+def segment_curve(mention: Mention, segments: Sequence[Segment], frames: FrameVectors) -> Curve:
+    """Of a tag or a colour: what the segment of each frame has of it."""
+    name = mention.term.text.casefold()
+    if mention.channel == "tag":
+        of_segment = [_tag(name, segment) for segment in segments]
+    else:
+        of_segment = [_color(name, segment) for segment in segments]
+    return _by_segment(of_segment, frames)
+
+
+def _by_segment(of_segment: Sequence[float], frames: FrameVectors) -> Curve:
+    values = np.asarray(of_segment or [0.0], np.float32)
+    rows = np.clip(frames.segment_of_frame, 0, len(values) - 1)
+    return Curve(values[rows], np.full(len(rows), -1, np.int32), ())
+
+
+def _tag(name: str, segment: Segment) -> float:
+    stems = {stem for stem, _ in words.pieces(name)}
+    fits = (tag.probability for tag in segment.tags if stems <= {stem for stem, _ in words.pieces(tag.name)})
+    return max(fits, default=0.0)
+
+
+def _color(name: str, segment: Segment) -> float:
+    wanted = colors.parse(name)
+    return 0.0 if wanted is None else colors.share(segment.colors, wanted)
+
+
+def palette_curve(asked: Sequence[Color], segments: Sequence[Segment], frames: FrameVectors) -> Curve:
+    """How much of a picture's colours each frame's segment has: the part of both palettes that agrees, in [0, 1]."""
+    of_segment = [sum(min(one.share, colors.share(segment.colors, one)) for one in asked) for segment in segments]
+    return _by_segment(of_segment, frames)

@@ -1,0 +1,74 @@
+"""Which words of a question stand in a text: a share in [0, 1] on one scale for all texts, beside BM25's order. Pure.
+
+English words are compared by a crude stem, Chinese by pairs of neighbouring characters (the same grain for question and
+text, so no dictionary is needed).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+from data.types import TextSpan
+
+_PIECES = re.compile(r"[0-9a-zà-öø-ÿ']+|[\u3400-\u9fff]+")
+_ENDINGS = ("'s", "ing", "ies", "es", "ed", "s", "e", "'")
+_STOP_WORDS = """
+a an and are as at be but by for from has have he her his i in is it its me my no not of on or our she so that the their
+them there they this to up us was we were what when where which who will with you your 的 了 在 是 和 有
+"""
+_STOP = frozenset(_STOP_WORDS.split())
+
+
+@lru_cache(maxsize=512)
+def pieces(text: str) -> tuple[tuple[str, str], ...]:
+    """(stem, as written) of each word; stop words only where there is nothing else."""
+    out: list[tuple[str, str]] = []
+    for piece in _PIECES.findall(text.casefold()):
+        if piece[0] < "\u3400":
+            out.append((_stem(piece), piece))
+        else:
+            pairs = [piece[i : i + 2] for i in range(len(piece) - 1)] or [piece]
+            out.extend((pair, pair) for pair in pairs)
+    content = [pair for pair in out if pair[1] not in _STOP]
+    return tuple(content or out)
+
+
+def found(question: str, text: str, *, phrase: bool = False) -> tuple[float, tuple[str, ...]]:
+    """The share of the question's words that stand in the text, and those words as the question writes them.
+
+    Args:
+        phrase: all or nothing; that they stand together was the database's to check.
+    """
+    asked = dict(pieces(question))
+    there = {stem for stem, _ in pieces(text)}
+    if phrase:
+        return 1.0, tuple(asked.values())
+    held = tuple(word for stem, word in asked.items() if stem in there or (_is_han(stem) and stem in text))
+    return (len(held) / len(asked) if asked else 0.0), held
+
+
+def first_second(question: str, span: TextSpan) -> float | None:
+    """When the first of the question's words is spoken; the span's start where its words have no times."""
+    asked = {stem for stem, _ in pieces(question)}
+    for word in span.words:
+        stems = {stem for stem, _ in pieces(word.text)}
+        if stems & asked or (_is_han(word.text) and any(word.text in stem or stem in word.text for stem in asked)):
+            return word.start_s
+    return span.start_s
+
+
+def _stem(word: str) -> str:
+    for ending in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word[: -len(ending)].rstrip("i") if ending == "ies" else word[: -len(ending)]
+    return word
+
+
+def _is_han(text: str) -> bool:
+    return bool(text) and "\u3400" <= text[0] <= "\u9fff"
+
+
+def joined(words: Sequence[str]) -> str:
+    return ", ".join(repr(word) for word in words)
