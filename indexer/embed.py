@@ -11,8 +11,9 @@ import numpy as np
 from data.store.base import MediaRows
 from data.types import Pixels, Segment, Vectors
 from indexer.decode import Job
+from indexer.describe import Glimpse, described, glimpse
 from indexer.segment import segment_of, segments
-from models.base import ImageEmbedder
+from models.base import ImageEmbedder, Tagger
 
 
 @dataclass(slots=True)
@@ -27,16 +28,23 @@ class _Open:
     times_s: list[float] = field(default_factory=list)
     place: list[int] = field(default_factory=list)
     vectors: list[Vectors] = field(default_factory=list)
+    glimpses: list[Glimpse] = field(default_factory=list)
     pictures: int = 0
     waiting: int = 0
     ended: bool = False
 
 
 class BatchEmbedder:
-    """Args: on_done: called with each medium once its last picture is embedded, in the order they end."""
+    """Also looks at colours and names what is seen, from the same pictures and vectors.
 
-    def __init__(self, model: ImageEmbedder, batch_size: int, on_done: Callable[[MediaRows], None]) -> None:
-        self._model, self._batch_size, self._on_done = model, batch_size, on_done
+    Args:
+        on_done: called with each medium once its last picture is embedded, in the order they end.
+    """
+
+    def __init__(
+        self, model: ImageEmbedder, tagger: Tagger | None, batch_size: int, on_done: Callable[[MediaRows], None]
+    ) -> None:
+        self._model, self._tagger, self._batch_size, self._on_done = model, tagger, batch_size, on_done
         self._open: dict[Path, _Open] = {}
         self._batch: list[tuple[_Open, Pixels]] = []
 
@@ -50,6 +58,7 @@ class BatchEmbedder:
         medium.place.append(medium.pictures)
         medium.pictures += 1
         medium.waiting += 1
+        medium.glimpses.append(glimpse(time_s, rgb))
         self._batch.append((medium, rgb))
         if len(self._batch) >= self._batch_size:
             self.flush()
@@ -79,7 +88,7 @@ class BatchEmbedder:
     def _hand_over(self, medium: _Open) -> None:
         if medium.ended and not medium.waiting:
             del self._open[medium.job.candidate.path]
-            self._on_done(_rows(medium))
+            self._on_done(described(_rows(medium), medium.glimpses, self._tagger))
 
 
 def _rows(medium: _Open) -> MediaRows:

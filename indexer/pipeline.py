@@ -107,7 +107,7 @@ def index(
         meter = Meter(sum(candidate.row.size_bytes for candidate in todo), len(todo), on_progress)
         run = _Run(store, known, meter, stage, settings.frame_rate, upgrades)
         run.failed.extend((*found.failed, *quarantined))
-        embedder = BatchEmbedder(models.joint, settings.batch_size, on_done=run.write)
+        embedder = BatchEmbedder(models.joint, models.tagger, settings.batch_size, on_done=run.write)
 
         with decode_ahead(
             todo, known, settings, picture_side=models.picture_side, sampling=sampling, again=upgrades,
@@ -287,7 +287,7 @@ class _Run:
         self.indexed += 1
         # Only videos have key frames: an animation of a fast run is whole.
         stage = self.stage if rows.info.kind == "video" else _stage("adaptive", self.frame_rate)
-        rows = replace(rows, stages={FRAMES_STAGE: stage})
+        rows = replace(rows, stages={**rows.stages, FRAMES_STAGE: stage})
         before = self.known.get(rows.file.path)
         if rows.media_id in self.upgrades:
             rows = self._with_what_was_there(rows)

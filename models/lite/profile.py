@@ -11,12 +11,15 @@ def load(settings: Settings, variant: str) -> ModelSet:
     from models.lite.embedder import LiteEmbedder
     from models.reading.rapid import RapidReader
     from models.speech.whisper import WhisperTranscriber
+    from models.tags import VocabularyTagger
 
+    joint = LiteEmbedder(settings)
     return ModelSet(
         profile="lite",
-        joint=LiteEmbedder(settings),
+        joint=joint,
         transcriber=WhisperTranscriber(settings),
         text_reader=RapidReader(settings),
+        tagger=VocabularyTagger(joint, settings),
     )
 
 
