@@ -23,7 +23,9 @@ from models.qwen3vl.prompting import Prompt
 from models.qwen3vl.sampling import Sampling, Stop
 from models.qwen3vl.vision import VisionTower
 
-MAX_TOKENS = 40_960  # tokens in one packed forward: fills the chip, and its activations stay under about 10 GB at 8B
+MAX_TOKENS = 40_960  # tokens in one packed forward: fills the largest chip
+MIN_TOKENS = 2_048
+ACTIVATION_SHARE = 0.3  # of the free memory that one forward may take
 LOOK_EVERY = 8  # decoding steps between two looks at what was written: each look waits for the device
 CACHE_SHARE = 0.5  # of the free memory that keys and values may take
 MAX_SLOTS = 256
@@ -45,6 +47,10 @@ class PackedEngine:
         self.vision = VisionTower(model.model.visual, fused)
         self.decoder = Decoder(model.model.language_model, model.lm_head, fused)
         self._features = FeatureCache(feature_cache_bytes)
+        text, seen = model.config.text_config, model.config.vision_config
+        # What is alive at once, in numbers a token: a layer of the text, or of the four patches that become it.
+        alive = (8 * one.hidden_size + 3 * one.intermediate_size for one in (text, seen))
+        self._activation_bytes = 2 * max(share * numbers for share, numbers in zip((1, 4), alive, strict=True))
         self._lock = threading.Lock()
         self._stepper: _Stepper | None = None
 
@@ -52,7 +58,7 @@ class PackedEngine:
     def last_hidden(self, prompts: Sequence[Prompt]) -> npt.NDArray[np.float32]:
         """(n prompts) -> (n, width) float32: the last token behind the final norm, not normalised to length one."""
         with self._lock:
-            parts = [self._forward(batch) for batch in packs(prompts)]
+            parts = [self._forward(batch) for batch in packs(prompts, self._most_tokens())]
             return torch.cat(parts).float().cpu().numpy()
 
     @torch.inference_mode()
@@ -60,7 +66,7 @@ class PackedEngine:
         """(n prompts) -> (n, len(token_ids)) float32 logits of those tokens as the next one."""
         with self._lock:
             rows = self.decoder.head[torch.tensor(list(token_ids), device=self.device)]
-            parts = [self._forward(batch) @ rows.t() for batch in packs(prompts)]
+            parts = [self._forward(batch) @ rows.t() for batch in packs(prompts, self._most_tokens())]
             return torch.cat(parts).float().cpu().numpy()
 
     @torch.inference_mode()
@@ -117,10 +123,10 @@ class PackedEngine:
             # Refill when a good part is free: one large prefill beats many small ones.
             if queue and (len(free) * 4 >= len(slots) or len(queue) <= len(free)):
                 taken = [(slot, queue.pop()) for slot in free[: len(queue)]]
-                for slot, index in taken:
-                    slots[slot] = index
-                for batch in _by_tokens(taken, lambda pair: len(prompts[pair[1]])):
-                    chosen = [prompts[index] for _, index in batch]
+                for slot, place in taken:
+                    slots[slot] = place
+                for batch in _by_tokens(taken, lambda pair: len(prompts[pair[1]]), self._most_tokens()):
+                    chosen = [prompts[place] for _, place in batch]
                     rows = stepper.rows([slot for slot, _ in batch], [len(prompt) for prompt in chosen])
                     stepper.admit([slot for slot, _ in batch], chosen, self._forward(chosen, stepper.cache, rows))
             written = stepper.advance(LOOK_EVERY)
@@ -147,9 +153,18 @@ class PackedEngine:
     def _most_slots(self, capacity: int) -> int:
         if self.device.type != "cuda":
             return 8
+        return int(self._free_bytes() * CACHE_SHARE / (capacity * self.decoder.cache_bytes_per_token()))
+
+    def _most_tokens(self) -> int:
+        """Tokens in one forward: fewer where other models share the chip."""
+        if self.device.type != "cuda":
+            return MIN_TOKENS
+        fitting = int(self._free_bytes() * ACTIVATION_SHARE / self._activation_bytes)
+        return max(MIN_TOKENS, min(MAX_TOKENS, fitting))
+
+    def _free_bytes(self) -> int:
         free, _ = torch.cuda.mem_get_info(self.device)
-        held = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
-        return int((free + held) * CACHE_SHARE / (capacity * self.decoder.cache_bytes_per_token()))
+        return free + torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
 
 
 class _Stepper:
@@ -246,16 +261,16 @@ class _Stepper:
         return ids.gather(-1, (weights / races).argmax(-1, keepdim=True)).squeeze(-1)
 
 
-def packs(prompts: Sequence[Prompt]) -> Iterator[list[Prompt]]:
-    """Prompts in order, as many at once as MAX_TOKENS allows and always at least one."""
-    yield from _by_tokens(list(prompts), len)
+def packs(prompts: Sequence[Prompt], most_tokens: int = MAX_TOKENS) -> Iterator[list[Prompt]]:
+    """Prompts in order, as many at once as most_tokens allows and always at least one."""
+    yield from _by_tokens(list(prompts), len, most_tokens)
 
 
-def _by_tokens(items: list[Any], size: Callable[[Any], int]) -> Iterator[list[Any]]:
+def _by_tokens(items: list[Any], size: Callable[[Any], int], most_tokens: int) -> Iterator[list[Any]]:
     batch: list[Any] = []
     total = 0
     for item in items:
-        if batch and total + size(item) > MAX_TOKENS:
+        if batch and total + size(item) > most_tokens:
             yield batch
             batch, total = [], 0
         batch.append(item)

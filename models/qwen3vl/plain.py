@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models.qwen3vl.pixels import MERGE
+from models.qwen3vl.pixels import MERGE, Patches
 from models.qwen3vl.prompting import Prompt
 
 BATCH = 16
@@ -74,7 +74,8 @@ class PlainEngine:
         ids = np.full((len(prompts), width), PAD, np.int64)
         mask = np.zeros((len(prompts), width), np.int64)
         kinds = np.zeros((len(prompts), width), np.int32)
-        stills, clips = [], []
+        stills: list[Patches] = []
+        clips: list[Patches] = []
         config = self._model.config
         for row, prompt in enumerate(prompts):
             ids[row, width - len(prompt) :] = prompt.ids

@@ -14,6 +14,7 @@ from models.qwen3vl import showing
 from models.qwen3vl.prompting import Turn
 
 BATCH = 16  # clips judged between two looks at the clock
+FIRST = 4  # of a search with a time budget, before their pace is known
 LOST = 0.01  # a product under it: the criteria that are left can only lower it
 
 
@@ -40,16 +41,20 @@ class JudgeReranker:
     def rerank(
         self, query: str, clips: Sequence[Clip], *, criteria: Sequence[str] = (), budget_s: float | None = None
     ) -> list[RerankScore]:
-        """See `Reranker`. The budget is kept by not beginning a batch that would, at the last one's pace, end late."""
+        """See `Reranker`. Within a budget a few are judged first, then as many at once as their pace allows."""
         started = time.monotonic()
-        longest_s = 0.0
+        pace_s = 0.0  # what one clip took in the slowest batch
         scores: list[RerankScore] = []
-        for first in range(0, len(clips), BATCH):
-            now = time.monotonic()
-            if budget_s is not None and now - started + longest_s > budget_s:
+        while len(scores) < len(clips):
+            size, now = BATCH, time.monotonic()
+            if budget_s is not None:
+                left_s = started + budget_s - now
+                size = min(BATCH, int(left_s / pace_s)) if scores else (FIRST if left_s > 0 else 0)
+            if size < 1:
                 break
-            scores += self._judged(query, clips[first : first + BATCH], criteria)
-            longest_s = max(longest_s, time.monotonic() - now) if first else time.monotonic() - now
+            batch = clips[len(scores) : len(scores) + size]
+            scores += self._judged(query, batch, criteria)
+            pace_s = max(pace_s, (time.monotonic() - now) / len(batch), 1e-9)
         return scores + [RerankScore(0.0, judged=False)] * (len(clips) - len(scores))
 
     def _judged(self, query: str, clips: Sequence[Clip], criteria: Sequence[str]) -> list[RerankScore]:

@@ -25,6 +25,23 @@ class Sampling:
 Stop = Callable[[list[int]], bool]  # looks at what was written so far; True ends it
 
 
+LONGEST_LOOP = 48  # tokens in a part that is said again and again
+LOOPED = 48  # tokens that say nothing new
+
+
+def repeats(ids: list[int]) -> bool:
+    """A `Stop`: the text ends in a part of 1 to LONGEST_LOOP tokens, said four times and for LOOPED tokens or more.
+
+    Small models fall into this; what they wrote before it can still be read.
+    """
+    for period in range(1, min(LONGEST_LOOP, len(ids) // 4) + 1):
+        if ids[-1] == ids[-1 - period]:
+            looped = max(LOOPED, 4 * period)
+            if len(ids) >= looped and ids[-looped + period :] == ids[-looped:-period]:
+                return True
+    return False
+
+
 class Engine(Protocol):
     """What runs prompts: engine.PackedEngine, or plain.PlainEngine where that one cannot."""
 

@@ -70,7 +70,8 @@ class VisionTower:
         for index, layer in enumerate(layers):
             attention, mlp = layer.attn, layer.mlp
             qkv = F.linear(normed, attention.qkv.weight, attention.qkv.bias)
-            seen = ops.frame_attention(*fused.vision_rope(qkv, cos, sin, self._heads), groups)
+            query, key, value = fused.vision_rope(qkv, cos, sin, self._heads)
+            seen = ops.frame_attention(query, key, value, groups)
             update = F.linear(seen, attention.proj.weight, attention.proj.bias)
             hidden, normed = fused.add_layer_norm(hidden, update, layer.norm2.weight, layer.norm2.bias)
             wide = ops.linear_gelu(normed, mlp.linear_fc1.weight, mlp.linear_fc1.bias)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from importlib.resources import as_file, files
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy.typing as npt
 
 from data.errors import ServerFailed
 from data.types import Pixels, Vectors
+from models.background import PictureBackground
 from models.base import Modality, ModelIdentity
 from models.qwen3vl.pixels import EMBED_BUDGET
 from models.qwen3vl.prompts import load
@@ -20,10 +20,6 @@ from models.server.chat import Part, picture_part, text_part
 from models.server.client import Client, Refused
 
 MOST_DIM = 65_536
-# Unrelated packaged photographs: how far above them a picture must stand for one query to count as a match.
-BACKGROUND = tuple(f"IMG_{number:04d}.jpg" for number in (1, 3, 5, 7, 9, 11, 13, 15, 17, 20, 22, 24, 26, 28, 31, 33))
-# (slope, standard score at p = 1/2) of the lite profile's fit; another model's own scale is not known beforehand.
-_CALIBRATION: dict[Modality, tuple[float, float]] = {"text": (0.77, 2.48), "image": (1.2, 5.5)}
 
 T = TypeVar("T")
 
@@ -42,7 +38,8 @@ class ServerEmbedder:
     def __init__(self, client: Client, model: str) -> None:
         self._client = client
         self._model = model
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        self._background = PictureBackground(self.embed_images)
 
     @property
     def identity(self) -> ModelIdentity:
@@ -63,12 +60,7 @@ class ServerEmbedder:
     def match_probability(
         self, query_vectors: Vectors, similarities: npt.NDArray[np.float32], modality: Modality
     ) -> npt.NDArray[np.float32]:
-        """See `JointEmbedder`: the standard score of a similarity among the query's own with the background."""
-        with self._lock:
-            background = query_vectors @ self._background.T
-        mean, sd = background.mean(axis=1, keepdims=True), background.std(axis=1, keepdims=True)
-        slope, middle = _CALIBRATION[modality]
-        return (1 / (1 + np.exp(-slope * ((similarities - mean) / np.maximum(sd, 1e-6) - middle)))).astype(np.float32)
+        return self._background.match_probability(query_vectors, similarities, modality)
 
     @property
     def _form(self) -> tuple[str, int]:
@@ -84,13 +76,6 @@ class ServerEmbedder:
             if refused.status not in (400, 422):
                 raise
             return "bare", len(self._vector(text_part("a cat"), "bare"))
-
-    @cached_property
-    def _background(self) -> Vectors:
-        from data.media import picture
-
-        with as_file(files("data") / "samples" / "photos") as folder:
-            return self.embed_images([picture(folder / name) for name in BACKGROUND])
 
     def _embed(self, items: Sequence[T], part_of: Callable[[T], Part]) -> Vectors:
         form, dim = self._form

@@ -116,3 +116,71 @@ def pictures():
         return tuple(np.asarray(Image.fromarray(s).resize((width, height), Image.Resampling.BICUBIC)) for s in small)
 
     return make
+
+
+SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>")
+SPECIAL += ("<|vision_pad|>", "<|image_pad|>", "<|video_pad|>")
+
+
+def byte_tokenizer(path: Path) -> dict[str, int]:
+    """A tokenizer of the real kind (byte-level BPE, the same special tokens) that knows bytes, "yes" and "no"."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+    vocabulary = {char: i for i, char in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    merges = [("y", "e"), ("ye", "s"), ("n", "o")]
+    for first, second in merges:
+        vocabulary[first + second] = len(vocabulary)
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(name, special=True) for name in SPECIAL])
+    tokenizer.save(str(path))
+    return {name: tokenizer.token_to_id(name) for name in SPECIAL}
+
+
+def write_checkpoint(folder: Path, *, seed: int = 0, width: int = 64, mixture: bool = False) -> Path:
+    """A random checkpoint as it is published: config, tokenizer, generation config, safetensors."""
+    import json
+
+    import torch
+    import transformers
+
+    folder.mkdir(parents=True)
+    ids = byte_tokenizer(folder / "tokenizer.json")
+    config = tiny_config().to_dict()
+    config["text_config"] |= {"vocab_size": 320, "hidden_size": width, "dtype": "bfloat16"}
+    config["vision_config"] |= {"out_hidden_size": width}
+    named = {
+        "image_token_id": ids["<|image_pad|>"],
+        "video_token_id": ids["<|video_pad|>"],
+        "vision_start_token_id": ids["<|vision_start|>"],
+        "vision_end_token_id": ids["<|vision_end|>"],
+    }
+    if mixture:
+        experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+        text = {key: value for key, value in config["text_config"].items() if key != "model_type"} | experts
+        seen = {key: value for key, value in config["vision_config"].items() if key != "model_type"}
+        made = transformers.Qwen3VLMoeConfig(text_config=text, vision_config=seen, tie_word_embeddings=True, **named)
+        kind = transformers.Qwen3VLMoeForConditionalGeneration
+    else:
+        made = transformers.Qwen3VLConfig.from_dict(config | named)
+        kind = transformers.Qwen3VLForConditionalGeneration
+    torch.manual_seed(seed)
+    model = kind(made).bfloat16().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0, 0.08)
+    model.save_pretrained(folder, safe_serialization=True)
+    (folder / "generation_config.json").write_text(
+        json.dumps({"eos_token_id": [ids["<|im_end|>"], ids["<|endoftext|>"]]})
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory):
+    """The folder of a tiny random checkpoint whose name does not say what it is for."""
+    for module in ("torch", "transformers", "accelerate"):
+        pytest.importorskip(module, reason="the qwen3-vl profile needs secondsight[qwen]")
+    return write_checkpoint(tmp_path_factory.mktemp("weights") / "tiny")
