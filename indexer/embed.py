@@ -22,6 +22,7 @@ class _Open:
 
     Attributes:
         place: for each row, where among the vectors its own or the one it borrows stands.
+        glimpses: a few pixels of each row.
     """
 
     job: Job
@@ -54,6 +55,7 @@ class BatchEmbedder:
         medium.times_s.append(np.nan if time_s is None else time_s)
         if rgb is None:
             medium.place.append(medium.place[repeats or 0])
+            medium.glimpses.append((time_s, medium.glimpses[repeats or 0][1]))
             return
         medium.place.append(medium.pictures)
         medium.pictures += 1

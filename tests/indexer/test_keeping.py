@@ -1,0 +1,135 @@
+"""What stays and what goes when drives are away, passes are done again and files were bad."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from data.errors import UsageError
+from data.settings import Settings
+from data.store.lance import create_or_open, open_reader
+from data.types import TextSpan
+from indexer.pipeline import IndexReport, index, remove
+from indexer.sources import expand
+from models.base import ModelSet
+
+
+@pytest.fixture
+def run(media: Path, settings: Settings, colour_models: ModelSet):
+    def once(*paths: Path, **options) -> IndexReport:
+        return index(
+            list(paths) or [media], library=settings.library, models=colour_models, settings=settings, **options
+        )
+
+    return once
+
+
+def count(settings: Settings) -> int:
+    with open_reader(settings.library) as store:
+        return len(list(store.media()))
+
+
+def test_an_empty_mount_point_takes_nothing_along(run, media: Path, settings: Settings) -> None:
+    run()
+    away = media.rename(media.with_name("away"))
+    media.mkdir()
+    report = run()
+    (warning,) = report.warnings
+    assert report.removed == 0 and count(settings) == 4
+    assert "4 files" in warning.reason and "--prune" in warning.reason and "secondsight remove" in warning.reason
+    media.rmdir()
+    away.rename(media)
+    assert run().unchanged == 4
+
+
+def test_prune_lets_them_go(run, media: Path, settings: Settings) -> None:
+    run()
+    media.rename(media.with_name("away"))
+    (failure,) = run().failed
+    assert "no such file or folder" in failure.reason and "4 files" in failure.reason
+    assert run(prune=True).removed == 4
+    assert count(settings) == 0
+
+
+def test_a_folder_that_still_holds_something_is_trusted(run, media: Path) -> None:
+    run()
+    for path in media.iterdir():
+        if path.name != "red.png":
+            path.unlink()
+    assert run().removed == 3
+
+
+def test_gone_files_can_be_removed_by_name(run, media: Path, settings: Settings) -> None:
+    run()
+    media.rename(media.with_name("away"))
+    assert remove([media], library=settings.library) == 4
+
+
+def test_a_full_pass_keeps_what_a_fast_one_does_not_touch(run, media: Path, settings: Settings, colour_models) -> None:
+    assert run(sampling="fast").indexed == 4
+    identities = {channel: identity.as_dict() for channel, identity in colour_models.identities().items()}
+    with create_or_open(settings.library, identities, profile="test") as store:
+        film = next(item for item in store.media() if item.path.name == "film.mp4")
+        before = len(store.frame_vectors("joint", film.media_id).times_s)
+        said = TextSpan("screen", "EXIT", 1.0, 2.0)
+        store.put_texts(film.media_id, "screen", [said], stage="reader@1")
+        store.put_fields({film.media_id: {"price": 3.0}})
+    report = run()
+    assert (report.indexed, report.unchanged) == (1, 3), "stills and animations were whole already"
+    with open_reader(settings.library) as store:
+        (again,) = store.media([film.media_id])
+        assert len(store.frame_vectors("joint", film.media_id).times_s) > before
+        assert store.texts(film.media_id) == [said] and again.fields == {"price": 3.0}
+        stages = store.stages()[film.media_id]
+        assert stages["screen"] == "reader@1" and stages["frames"] == "adaptive-2"
+    assert run(sampling="fast").indexed == 0, "a fast pass never takes away"
+
+
+def test_a_bad_file_is_tried_again_when_it_changes_or_when_asked(run, media: Path) -> None:
+    bad = media / "bad.jpg"
+    bad.write_bytes(b"\xff\xd8\xff\xe0 no picture at all")
+    assert len(run().failed) == 1
+    report = run()
+    assert report.not_retried == 1 and report.failed[0].path == str(bad) and report.failed[0].reason
+    assert run(retry_failed=True).not_retried == 0
+    bad.write_bytes((media / "blue.jpg").read_bytes())
+    report = run()
+    assert (report.indexed, report.failed, report.not_retried) == (1, (), 0)
+
+
+def test_a_truncated_film_gives_what_it_has_and_says_how_much_is_missing(run, media: Path) -> None:
+    import av
+
+    # Matroska keeps no index that a cut could lose.
+    with av.open(str(media / "film.mp4")) as source, av.open(str(media / "whole.mkv"), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    whole = (media / "whole.mkv").read_bytes()
+    (media / "whole.mkv").unlink()
+    (media / "cut.mkv").write_bytes(whole[: len(whole) * 6 // 10])
+    report = run()
+    (warning,) = report.warnings
+    assert report.indexed == 5 and not report.failed
+    assert warning.path.endswith("cut.mkv") and "s" in warning.reason and any(map(str.isdigit, warning.reason))
+
+
+def test_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    for name in ("one.jpg", "a/two.jpg", "a/b/three.jpg", "odd[1].jpg"):
+        (tmp_path / name).touch()
+    (tmp_path / "list").write_bytes(b"\xef\xbb\xbf# a comment\r\n\r\none.jpg\r\na/*.jpg\r\n")
+    assert expand(["one.jpg", "one.jpg"]) == [Path("one.jpg")]
+    assert expand(["**/*.jpg"]) == [Path(name) for name in ("a/b/three.jpg", "a/two.jpg", "odd[1].jpg", "one.jpg")]
+    assert expand(["odd[1].jpg", "gone[1].jpg"]) == [Path("odd[1].jpg"), Path("gone[1].jpg")]
+    assert expand(["@list"]) == [Path("one.jpg"), Path("a/two.jpg")]
+    (tmp_path / "@list").touch()
+    assert expand(["@list"]) == [Path("@list")], "a file of that very name is meant"
+    (tmp_path / "binary").write_bytes(b"a\0b")
+    for wrong in ("*.png", "@nowhere", "@binary"):
+        with pytest.raises(UsageError, match=wrong.strip("@*.")):
+            expand([wrong])
