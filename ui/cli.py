@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from ui import cli_serve, cli_upkeep
 from ui.cli_answers import answers_app
 from ui.cli_chapters import chapters_app
 from ui.console import reported
@@ -230,6 +231,10 @@ def demo(
     from ui.commands import page
 
     page.demo(library, port, no_ui, not no_browser, as_json)
+
+
+app.add_typer(cli_upkeep.app)
+app.add_typer(cli_serve.app)
 
 
 def main() -> None:

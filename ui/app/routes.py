@@ -42,7 +42,21 @@ _HEADERS = {
     "Cache-Control": "private, max-age=86400",
 }
 
+OUR_NAMES = ("127.0.0.1", "localhost", "[::1]", "::1")
+_names: tuple[str, ...] = OUR_NAMES
+
 Answer = Callable[[Request, MediaItem], Response]
+
+
+def allow_hosts(names: tuple[str, ...]) -> None:
+    """The host names this process answers to; none: any."""
+    global _names
+    _names = names
+
+
+def host_is_ours(request: Request) -> bool:
+    """Other sites' pages reach a local server under names of their own (DNS rebinding): the name must be ours."""
+    return not _names or (request.url.hostname or "") in _names
 
 
 def routes() -> list[Route]:
@@ -74,11 +88,7 @@ def _for_medium(answer: Answer) -> Callable[[Request], object]:
 
 
 def _checked(answer: Answer, request: Request) -> Response:
-    """Other sites' pages reach a local server under names of their own (DNS rebinding): the name must be ours."""
-    from streamlit import config
-
-    allowed = config.get_option("server.allowedHosts")
-    if allowed and (request.url.hostname or "") not in allowed:
+    if not host_is_ours(request):
         return PlainTextResponse("This host name is not served.", 403)
     try:
         item = held.media_item(request.path_params["media_id"])

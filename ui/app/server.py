@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ui.app.routes import OUR_NAMES
+
 MAX_UPLOAD_MB = 50
 _ACCENT = "#e4572e"
 
@@ -19,10 +21,12 @@ def run(library: Path, host: str, port: int, *, open_browser: bool) -> None:
     """
     import streamlit as st
 
+    from ui.api import routes as api_routes
     from ui.app.routes import routes
 
     os.environ["SECONDSIGHT_LIBRARY"] = str(library.absolute())
-    app = st.App(str(Path(__file__).with_name("main.py")), routes=routes(), on_script_error=_on_defect)
+    page = str(Path(__file__).with_name("main.py"))
+    app = st.App(page, routes=[*routes(), *api_routes()], on_script_error=_on_defect)
     app.run(config=_options(host, port, open_browser))
 
 
@@ -44,7 +48,7 @@ def _options(host: str, port: int, open_browser: bool) -> dict[str, object]:
         "server.address": host,
         "server.port": port,
         "server.headless": not open_browser,
-        "server.allowedHosts": ["127.0.0.1", "localhost", "[::1]", "::1"],
+        "server.allowedHosts": list(OUR_NAMES),
         "server.enableXsrfProtection": True,
         "server.enableCORS": True,
         "server.maxUploadSize": MAX_UPLOAD_MB,

@@ -49,10 +49,11 @@ def demo(library: Path | None, port: int, no_ui: bool, open_browser: bool, as_js
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _serve(folder: Path, host: str, port: int, open_browser: bool, as_json: bool) -> None:
+def free_port(host: str, port: int) -> None:
+    """Raises UsageError when nothing can listen there."""
     import socket
 
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -61,6 +62,10 @@ def _serve(folder: Path, host: str, port: int, open_browser: bool, as_json: bool
                 f"Port {port} cannot be used ({error.strerror}).",
                 remedy="Choose another --port or --host.",
             ) from None
+
+
+def _serve(folder: Path, host: str, port: int, open_browser: bool, as_json: bool) -> None:
+    free_port(host, port)
     url = f"http://{host}:{port}"
     if as_json:
         print_json({"url": url, "library": str(folder)})

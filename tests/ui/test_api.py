@@ -1,0 +1,142 @@
+"""The HTTP API over a real library: what it answers, and whom it refuses."""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.testclient import TestClient
+
+from tests.ui.conftest import COMMAND, Shelf, run
+from ui import api
+from ui.app import routes
+
+HERE = "http://127.0.0.1:8502"
+
+
+@pytest.fixture
+def client(page_library: Shelf) -> TestClient:
+    return TestClient(api.application(), base_url=HERE)
+
+
+def upload(path: Path, **fields: object) -> dict[str, object]:
+    return {
+        "data": {name: str(value) for name, value in fields.items()},
+        "files": {"image": (path.name, path.open("rb"))},
+    }
+
+
+def test_words_find_moments_with_addresses_of_their_pictures(client: TestClient) -> None:
+    said = client.get("/api/search", params={"q": "red", "k": 3, "kind": "video"}).json()
+    assert said["query"] == "red" and isinstance(said["no_match"], bool) and len(said["results"]) <= 3
+    best = said["results"][0]
+    assert best["path"].endswith("film.mp4") and best["start_s"] <= best["peak_s"] <= best["end_s"]
+    for name, kind in (("still_url", "image/jpeg"), ("clip_url", "video/mp4")):
+        answer = client.get(best[name])
+        assert answer.status_code == 200 and answer.headers["content-type"] == kind
+    assert client.get(best["play_url"], headers={"Range": "bytes=0-99"}).status_code == 206
+
+
+def test_the_answer_is_the_command_lines(client: TestClient, page_library: Shelf) -> None:
+    import json
+
+    here = client.get("/api/search", params={"q": "blue", "k": 5}).json()["results"]
+    there = json.loads(run("search", "blue", "-k", 5, "--library", page_library.library, "--json").stdout)["results"]
+    assert [(one["path"], one["peak_s"]) for one in here] == [(one["path"], one["peak_s"]) for one in there]
+
+
+def test_a_picture_finds_its_like(client: TestClient, page_library: Shelf) -> None:
+    said = client.post("/api/search", **upload(page_library.media / "red.png", k=1)).json()
+    assert said["results"][0]["path"].endswith("red.png")
+
+
+def test_similar_to_a_second_of_a_film_is_not_the_film_there(client: TestClient) -> None:
+    media = client.get("/api/media").json()
+    assert media["total"] == len(media["media"]) == 4
+    film = next(item for item in media["media"] if item["kind"] == "video")
+    said = client.get(f"/api/media/{film['media_id']}/similar", params={"t": 0.5, "kind": "image", "k": 1}).json()
+    assert said["results"][0]["path"].endswith("red.png")
+
+
+def test_the_library_and_a_medium_are_told(client: TestClient) -> None:
+    facts = client.get("/api/library").json()
+    assert facts["media"] == {"image": 2, "gif": 1, "video": 1} and facts["profile"] == "lite"
+    film = next(item for item in client.get("/api/media").json()["media"] if item["kind"] == "video")
+    told = client.get(f"/api/media/{film['media_id']}").json()
+    assert told["duration_s"] == pytest.approx(8.0, abs=0.1)
+    assert [round(one["start_s"]) for one in told["segments"]] == [0, 2, 4, 6] and told["texts"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "says"),
+    [
+        ("/api/search", 400, "Nothing to search for"),
+        ("/api/search?q=red&k=0", 400, "k=0"),
+        ("/api/search?q=red&k=nan", 400, "k=nan"),
+        ("/api/search?q=red&kind=song", 400, "song"),
+        ("/api/search?q=image:/etc/hostname", 400, ""),
+        ("/api/media/0000", 404, "no such medium"),
+        ("/api/media?limit=100000", 400, "limit"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_a_status(client: TestClient, path: str, status: int, says: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == status, answer.text
+    assert says in answer.json()["error"] and "Traceback" not in answer.text
+
+
+def test_no_picture_and_too_much_are_refused(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert client.post("/api/search", files={"image": ("a.png", io.BytesIO(b"no picture"))}).status_code == 415
+    monkeypatch.setattr(api, "MAX_BODY_BYTES", 10_000)
+    assert client.post("/api/search", files={"image": ("a.png", io.BytesIO(bytes(20_000)))}).status_code == 413
+    assert client.post("/api/search", json={"q": "red"}).status_code == 415
+
+
+def test_pages_of_other_sites_may_not_ask(client: TestClient) -> None:
+    ask = {"q": "red", "k": 1}
+    assert client.get("/api/search", params=ask, headers={"Host": "rebound.example"}).status_code == 403
+    assert client.get("/api/search", params=ask, headers={"Origin": "https://other.example"}).status_code == 403
+    assert client.get("/api/search", params=ask, headers={"Origin": HERE}).status_code == 200
+
+
+def test_with_a_key_nothing_is_had_without_it(page_library: Shelf) -> None:
+    client = TestClient(api.application("sesame"), base_url=HERE)
+    for path in ("/api/library", "/api/search?q=red", "/still/00", "/nowhere"):
+        assert client.get(path).status_code == 401, path
+        assert client.get(path, headers={"Authorization": "Bearer sesam"}).status_code == 401, path
+    assert client.get("/api/library", headers={"Authorization": "Bearer sesame"}).status_code == 200
+
+
+def test_the_command_serves_and_will_not_show_a_library_to_the_network(shelf: Shelf) -> None:
+    open_ = run("serve", "--host", "0.0.0.0", "--library", shelf.library)
+    assert open_.returncode == 2 and "SECONDSIGHT_API_KEY" in open_.stderr
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [*COMMAND, "serve", "--port", str(port), "--library", str(shelf.library)],
+        stderr=subprocess.PIPE,
+        env={**os.environ, "SECONDSIGHT_API_KEY": ""},
+    )
+    try:
+        for _ in range(300):
+            try:
+                answer = httpx.get(f"http://127.0.0.1:{port}/api/search", params={"q": "green", "k": 1}, timeout=60)
+                break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        assert answer.status_code == 200 and answer.json()["results"]
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture(autouse=True)
+def _our_names() -> None:
+    routes.allow_hosts(routes.OUR_NAMES)

@@ -1,0 +1,295 @@
+"""The HTTP API: the command line's answers, as JSON, for scripts and other programs. Reference: docs/api.md.
+
+It stands beside the page's own routes and alone under `secondsight serve`. A request never names a path of this
+machine: media are addressed by content hash, pictures are uploaded.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, QueryParams, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from data.errors import (
+    LibraryError,
+    MediaError,
+    MediaTooLarge,
+    MissingMedia,
+    ModelError,
+    SecondSightError,
+    UsageError,
+)
+from data.media import picture
+from data.types import Box, ImageQuery, MediaItem, SearchResponse
+from ui.app import held
+from ui.app.routes import OUR_NAMES, allow_hosts, clip_url, host_is_ours, play_url, still_url
+from ui.app.routes import routes as media_routes
+from ui.commands.search import as_dict
+from ui.console import defect
+from ui.text import parse_box, plain
+
+MAX_BODY_BYTES = 50 << 20
+MOST_RESULTS = 100
+MOST_MEDIA = 1000
+_STATUS: tuple[tuple[type[SecondSightError], int], ...] = (  # the first that fits
+    (UsageError, 400),
+    (MissingMedia, 404),
+    (MediaTooLarge, 413),
+    (MediaError, 415),
+    (LibraryError, 503),
+    (ModelError, 503),
+)
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The arguments of a request, from its address or its form, and the picture that came with it."""
+
+    values: QueryParams | FormData
+    image: bytes = b""
+    image_name: str = ""
+
+    def text(self, name: str) -> str:
+        value = self.values.get(name, "")
+        return value if isinstance(value, str) else ""
+
+    def texts(self, name: str) -> list[str]:
+        return [value for value in self.values.getlist(name) if isinstance(value, str) and value]
+
+    def number(self, name: str, default: float, least: float, most: float) -> float:
+        """Raises UsageError outside of least to most."""
+        text = self.text(name)
+        try:
+            value = float(text) if text else default
+        except ValueError:
+            value = float("nan")
+        if not least <= value <= most:
+            raise UsageError(f"{name}={plain(text, 40)} is not a number from {least:g} to {most:g}.")
+        return value
+
+    def box(self) -> Box | None:
+        return Box(*parse_box(self.text("box"))) if self.text("box") else None
+
+
+def routes() -> list[Route]:
+    return [
+        Route("/api/library", _answered(_library)),
+        Route("/api/media", _answered(_media)),
+        Route("/api/media/{media_id}", _answered(_medium)),
+        Route("/api/media/{media_id}/similar", _answered(_similar)),
+        Route("/api/search", _answered(_search), methods=["GET", "POST"]),
+    ]
+
+
+def _search(_: Request, asked: Asked) -> dict[str, Any]:
+    images = []
+    if asked.image:
+        with tempfile.TemporaryDirectory(prefix="secondsight-") as folder:
+            path = Path(folder) / f"upload{Path(asked.image_name).suffix.lower()[:8]}"
+            path.write_bytes(asked.image)
+            rgb = picture(path, box=asked.box(), max_pixels=held.settings().max_pixels)
+        images.append(ImageQuery(rgb, label=plain(asked.image_name, 80) or "picture"))
+    with held.engine() as engine:
+        query = engine.query(
+            asked.text("q"), images=images, kinds=asked.texts("kind"), k=_results(asked),
+            group_by=asked.text("group_by"), files=False,
+        )  # fmt: skip
+        return _response(engine.search(query), asked.text("q"))
+
+
+def _similar(request: Request, asked: Asked) -> dict[str, Any]:
+    item = _item(request)
+    length_s = item.info.duration_s
+    at_s = asked.number("t", 0.0, 0.0, length_s) if length_s is not None else None
+    with held.engine() as engine:
+        response = engine.similar(
+            item.path, at_s=at_s, box=asked.box(), k=_results(asked), kinds=asked.texts("kind"),
+            exact=asked.text("mode") == "exact", color_weight=asked.number("color", 0.0, 0.0, 10.0),
+            group_by=asked.text("group_by"),
+        )  # fmt: skip
+    return _response(response, item.media_id)
+
+
+def _library(_: Request, __: Asked) -> dict[str, Any]:
+    from data.store.manifest import read_manifest
+
+    stats, manifest = held.reader().stats(), read_manifest(held.settings().library)
+    return {**asdict(stats), "profile": manifest.profile, "models": dict(manifest.models)}
+
+
+def _media(_: Request, asked: Asked) -> dict[str, Any]:
+    most = int(asked.number("limit", 100, 1, MOST_MEDIA))
+    first = int(asked.number("offset", 0, 0, 1e12))
+    media = sorted(held.reader().media(), key=lambda item: str(item.path))
+    return {"total": len(media), "media": [_facts(item) for item in media[first : first + most]]}
+
+
+def _medium(request: Request, _: Asked) -> dict[str, Any]:
+    item, reader = _item(request), held.reader()
+    texts = [
+        {"channel": span.channel, "start_s": span.start_s, "end_s": span.end_s, "text": span.text}
+        for span in reader.texts(item.media_id)
+    ]
+    segments = [
+        {
+            "start_s": segment.start_s,
+            "end_s": segment.end_s,
+            "tags": [tag.name for tag in segment.tags],
+            "colors": [asdict(color) for color in segment.colors],
+        }
+        for segment in reader.segments(item.media_id)
+    ]
+    return {**_facts(item), "segments": segments, "texts": texts}
+
+
+def _facts(item: MediaItem) -> dict[str, Any]:
+    return {
+        "media_id": item.media_id,
+        "path": str(item.path),
+        "size_bytes": item.size_bytes,
+        "fields": dict(item.fields),
+        **asdict(item.info),
+        **_addresses(item, None),
+    }
+
+
+def _addresses(item: MediaItem, at_s: float | None) -> dict[str, str]:
+    """Where its pictures are had from this server."""
+    out = {"still_url": still_url(item, at_s)}
+    if item.info.kind == "video":
+        out["play_url"] = play_url(item)
+    if item.info.duration_s is not None:
+        out["clip_url"] = f"{clip_url(item)}?t={at_s or 0.0:.6f}"
+    return out
+
+
+def _response(response: SearchResponse, query: str) -> dict[str, Any]:
+    out = as_dict(response, query)
+    for result, moment in zip(out["results"], response.moments, strict=True):
+        result["media_id"] = moment.media.media_id
+        result.update(_addresses(moment.media, moment.peak_s))
+    return out
+
+
+def _results(asked: Asked) -> int:
+    return int(asked.number("k", 10, 1, MOST_RESULTS))
+
+
+def _item(request: Request) -> MediaItem:
+    item = held.media_item(request.path_params["media_id"])
+    if item is None:
+        raise MissingMedia("The library holds no such medium.")
+    return item
+
+
+def _answered(answer: Callable[[Request, Asked], dict[str, Any]]) -> Callable[[Request], object]:
+    """The endpoint of a function: who asks is checked, errors become one sentence and a status."""
+
+    async def endpoint(request: Request) -> Response:
+        refused = _refused(request)
+        if refused is not None:
+            return refused
+        try:
+            return _json(await run_in_threadpool(answer, request, await _asked(request)))
+        except SecondSightError as error:
+            status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+            return _json({"error": plain(error, 2000)}, status)
+        except HTTPException as error:
+            return _json({"error": error.detail}, error.status_code)
+        except Exception as error:
+            return _json({"error": defect(error)}, 500)
+
+    return endpoint
+
+
+def _json(content: dict[str, Any], status: int = 200) -> Response:
+    return JSONResponse(content, status, _HEADERS)
+
+
+def _refused(request: Request) -> Response | None:
+    """A server on one's own machine is within reach of every page its browser has open: none of them may ask."""
+    if not host_is_ours(request):
+        return _json({"error": "This host name is not served."}, 403)
+    origin = request.headers.get("origin")
+    if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
+        return _json({"error": "Pages of other sites may not ask."}, 403)
+    return None
+
+
+async def _asked(request: Request) -> Asked:
+    if request.method != "POST":
+        return Asked(request.query_params)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip()
+    if kind not in ("multipart/form-data", "application/x-www-form-urlencoded"):
+        raise HTTPException(415, "Send the question as a form (multipart/form-data).")
+    bounded = Request(request.scope, _bounded(request.receive))
+    async with bounded.form(max_files=1, max_fields=100, max_part_size=1 << 20) as form:
+        upload = form.get("image")
+        if not isinstance(upload, UploadFile):
+            return Asked(form)
+        return Asked(form, await upload.read(), upload.filename or "")
+
+
+def _bounded(receive: Receive) -> Receive:
+    """The body of a request, up to MAX_BODY_BYTES."""
+    came = 0
+
+    async def counted() -> Message:
+        nonlocal came
+        message = await receive()
+        came += len(message.get("body", b""))
+        if came > MAX_BODY_BYTES:
+            raise HTTPException(413, f"The request is larger than {MAX_BODY_BYTES >> 20} MB.")
+        return message
+
+    return counted
+
+
+class KeyNeeded:
+    """Every request, for media too, must carry the key."""
+
+    def __init__(self, app: ASGIApp, key: str) -> None:
+        self._app = app
+        self._key = f"Bearer {key}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            given = dict(scope["headers"]).get(b"authorization", b"")
+            if not hmac.compare_digest(given, self._key):
+                answer = _json({"error": "Send the header 'Authorization: Bearer KEY' with this server's key."}, 401)
+                return await answer(scope, receive, send)
+        await self._app(scope, receive, send)
+
+
+def application(key: str = "") -> Starlette:
+    """The API and the media, without the page; with a key, only for those who send it."""
+    needed = [Middleware(KeyNeeded, key=key)] if key else []
+    return Starlette(routes=[*routes(), *media_routes()], middleware=needed)
+
+
+def serve(library: Path, host: str, port: int, key: str) -> None:
+    """Serve the API until the process is interrupted.
+
+    Args:
+        host: address to listen on. key: "" for none, which only a loopback address may have.
+    """
+    import uvicorn
+
+    os.environ["SECONDSIGHT_LIBRARY"] = str(library.absolute())
+    allow_hosts(() if key else OUR_NAMES)
+    uvicorn.run(application(key), host=host, port=port, log_level="warning", server_header=False)
