@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from data import colors
+from data import colors, vocabulary
 from data.store.base import Filter, FrameVectors, Store
 from data.types import Color, Segment, TextSpan
 from search import words
@@ -86,7 +86,8 @@ def segment_curve(mention: Mention, segments: Sequence[Segment], frames: FrameVe
     """Of a tag or a colour: what the segment of each frame has of it."""
     name = mention.term.text.casefold()
     if mention.channel == "tag":
-        of_segment = [_tag(name, segment) for segment in segments]
+        wanted = [{stem for stem, _ in words.pieces(tag)} for tag in vocabulary.english(name)]
+        of_segment = [_tag(wanted, segment) for segment in segments]
     else:
         of_segment = [_color(name, segment) for segment in segments]
     return _by_segment(of_segment, frames)
@@ -98,10 +99,14 @@ def _by_segment(of_segment: Sequence[float], frames: FrameVectors) -> Curve:
     return Curve(values[rows], np.full(len(rows), -1, np.int32), ())
 
 
-def _tag(name: str, segment: Segment) -> float:
-    stems = {stem for stem, _ in words.pieces(name)}
-    fits = (tag.probability for tag in segment.tags if stems <= {stem for stem, _ in words.pieces(tag.name)})
-    return max(fits, default=0.0)
+def _tag(wanted: Sequence[set[str]], segment: Segment) -> float:
+    """wanted: the words of each name that will do."""
+    best = 0.0
+    for tag in segment.tags:
+        stems = {stem for stem, _ in words.pieces(tag.name)}
+        if tag.probability > best and any(each <= stems for each in wanted):
+            best = tag.probability
+    return best
 
 
 def _color(name: str, segment: Segment) -> float:

@@ -13,6 +13,8 @@ from indexer.describe import described, glimpse
 from indexer.pipeline import index
 from models.registry import load as load_models
 from models.tags import VocabularyTagger
+from search import query
+from search.engine import SearchEngine
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
 SEEN = {  # of a picture: a name that must be among its best three
@@ -59,11 +61,17 @@ def test_a_part_of_a_chinese_name_finds_all_that_have_it():
     assert vocabulary.chinese("koala") == "考拉" and vocabulary.chinese("nothing here") == "nothing here"
 
 
-def test_indexing_tags_and_colours_real_pictures(models, tmp_path):
+@pytest.fixture(scope="module")
+def library(models, tmp_path_factory):
+    library = tmp_path_factory.mktemp("tags") / "lib"
     files = [SAMPLES / name for name in SEEN] + [SAMPLES / "films" / "clip_2.mp4"]
-    report = index(files, library=tmp_path / "lib", models=models, settings=load(library=tmp_path / "lib"))
+    report = index(files, library=library, models=models, settings=load(library=library))
     assert not report.failed and report.indexed == len(files)
-    store = open_reader(tmp_path / "lib")
+    return library
+
+
+def test_indexing_tags_and_colours_real_pictures(models, library):
+    store = open_reader(library)
     by_name = {item.path.name: store.segments(item.media_id) for item in store.media()}
     for name, expected in SEEN.items():
         (segment,) = by_name[Path(name).name]
@@ -138,3 +146,19 @@ def test_colours_go_to_the_segment_they_are_seen_in():
     assert [len(segment.colors) for segment in done.segments] == [1, 1, 0]
     assert done.segments[0].colors[0].red == 200 and done.segments[1].colors[0].blue == 200
     assert done.stages == {"frames": "x", "colors": "1"}
+
+
+@pytest.fixture(scope="module")
+def engine(models, library):
+    with SearchEngine(library, models, load(library=library)) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    "words, name",
+    [("tag:考拉", "IMG_0004.jpg"), ("tag:平底锅", "IMG_0040.png"), ("tag:piano color:black", "SS-1008_a.jpg")],
+)
+def test_tags_and_colours_are_demands_of_a_search(engine, words, name):
+    found = engine.search(query.build(words))
+    assert [moment.media.path.name for moment in found.moments] == [name]
+    assert {"tag", "color"} & {evidence.channel for evidence in found.moments[0].evidence}
