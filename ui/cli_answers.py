@@ -29,3 +29,39 @@ def caption(
     from ui.commands import answers
 
     answers.caption(paths or [], models, language, library, as_json, retry_failed=retry_failed)
+
+
+@answers_app.command()
+@reported
+def summarize(
+    file: Annotated[Path, typer.Argument(help="A file of the library.", metavar="FILE")],
+    models: ModelsProfile = None,
+    language: Language = None,
+    library: Library = None,
+    as_json: Json = False,
+) -> None:
+    """Tell what a video is about: a summary and its chapters with their seconds, as Markdown."""
+    from ui.commands import answers
+
+    answers.summarize(file, models, language, library, as_json)
+
+
+@answers_app.command()
+@reported
+def ask(
+    question: Annotated[list[str], typer.Argument(help="What you want to know.", metavar="QUESTION")],
+    inside: Annotated[Path | None, typer.Option("--in", help="Only this file or folder.", metavar="PATH")] = None,
+    at: Annotated[str | None, typer.Option(help="Only around this second of the file.", metavar="TIME")] = None,
+    from_: Annotated[str | None, typer.Option("--from", help="Only from this second on.", metavar="TIME")] = None,
+    to: Annotated[str | None, typer.Option(help="Only up to this second.", metavar="TIME")] = None,
+    models: ModelsProfile = None,
+    language: Language = None,
+    open_first: Annotated[bool, typer.Option("--open", help="Play the first source at its second.")] = False,
+    library: Library = None,
+    as_json: Json = False,
+) -> None:
+    """Ask a question; the answer names the seconds it rests on."""
+    from ui.commands import answers
+
+    span = at, from_, to
+    answers.ask(" ".join(question), inside, span, models, language, library, as_json, open_first=open_first)

@@ -129,9 +129,7 @@ def test_stopping_keeps_what_is_whole(fake: FakeServer, settings: Settings) -> N
     assert report.interrupted and 1 <= report.media < 3 and asked(fake) == 2
     assert sum(map(bool, captions(settings).values())) == report.media, "a medium is whole or not there"
     rest = run(fake, small)
-    assert report.media + rest.media == 3 and asked(fake) == report.clips + rest.clips, (
-        "nothing is asked twice"
-    )
+    assert report.media + rest.media == 3 and asked(fake) == report.clips + rest.clips, "nothing is asked twice"
 
 
 def test_indexing_describes_where_the_profile_can(fake: FakeServer, settings: Settings, shelf: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,16 +10,21 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from data.errors import ModelError
+from data.errors import IndexMismatch, ModelError, UsageError
 from ui.commands.index import stop_politely
 from ui.console import EXIT_INTERRUPTED, EXIT_SOME_FAILED, err, out, print_json
-from ui.text import count, failure_text, plain
+from ui.text import count, failure_text, parse_seconds, path_text, plain, stretch, timecode
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from data.settings import Settings
     from models.base import ModelSet
+    from search.ask import Reply
+    from search.engine import SearchEngine
+    from search.summarize import Summary
+
+AROUND_S = 10.0  # what --at looks at, before and after
 
 
 def caption(
@@ -71,6 +77,168 @@ def caption(
         raise typer.Exit(EXIT_INTERRUPTED)
     if report.failed or report.failed_clips:
         raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def summarize(file: Path, models: str | None, language: str | None, library: Path | None, as_json: bool) -> None:
+    from data import settings as configuration
+    from data.store.lance import open_reader
+    from indexer.captions import caption_library
+    from models.cache import CachedCaptioner, open_cache
+    from search.scope import item_at
+    from search.summarize import summarize
+
+    settings = configuration.load(library=library, models=models, caption_language=language)
+    console = err()
+    console.quiet = as_json
+    brought = talking(settings)
+    if brought.writer is None:
+        raise lacking(brought.profile, "write a summary")
+    store = open_reader(settings.library)
+    try:
+        item = item_at(store, file)
+        with open_cache(settings) as cache:
+            if brought.captioner is not None and not store.stages()[item.media_id].get("caption"):
+                with counting(console, "Describing") as on_progress, stop_politely(console) as should_stop:
+                    report = caption_library(
+                        [item.path],
+                        library=settings.library,
+                        captioner=CachedCaptioner(brought.captioner, cache),
+                        settings=settings,
+                        language=settings.caption_language,
+                        on_progress=on_progress,
+                        should_stop=should_stop,
+                    )
+                if report.interrupted:
+                    raise typer.Exit(EXIT_INTERRUPTED)
+            with counting(console, "Summing up") as on_progress:
+                summary = summarize(
+                    store, item, brought.writer, cache=cache, language=settings.caption_language,
+                    on_progress=on_progress,
+                )  # fmt: skip
+    finally:
+        store.close()
+    if as_json:
+        chapters = [
+            {name: getattr(one, name) for name in ("start_s", "end_s", "title", "text", "failed")}
+            for one in summary.chapters
+        ]
+        told = {"path": str(item.path), "title": summary.title, "text": summary.text, "chapters": chapters}
+        print_json({**told, "duration_s": item.info.duration_s, "language": summary.language, "model": summary.model})
+    else:
+        out().print(as_markdown(summary), markup=False, soft_wrap=True)
+    if any(chapter.failed for chapter in summary.chapters):
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def as_markdown(summary: Summary) -> str:
+    """The summary as a page; what models and files say in it cannot be markup."""
+    length_s = summary.item.info.duration_s
+    lines = [f"# {escaped(summary.title)}", ""]
+    lines += [f"{escaped(path_text(summary.item.path))}" + (f", {timecode(length_s)}" if length_s else ""), ""]
+    lines += [escaped(summary.text, 5000), ""]
+    if length_s is not None:
+        lines += ["| from | to | chapter | what happens |", "|-|-|-|-|"]
+        for one in summary.chapters:
+            title = escaped(one.title) or "(no summary)"
+            text = escaped(one.text, 2000) or escaped(one.failed)
+            lines.append(f"| {timecode(one.start_s or 0)} | {timecode(one.end_s or 0)} | {title} | {text} |")
+    return "\n".join(lines).rstrip()
+
+
+def escaped(text: object, limit: int = 500) -> str:
+    """Untrusted text inside Markdown, on one line: shown as it is."""
+    return re.sub(r"([\\`*_\[\]<>|#&])", r"\\\1", plain(text, limit))
+
+
+def ask(
+    question: str,
+    inside: Path | None,
+    span: tuple[str | None, str | None, str | None],
+    models: str | None,
+    language: str | None,
+    library: Path | None,
+    as_json: bool,
+    *,
+    open_first: bool,
+) -> None:
+    """Args: span: (at, from, to) as they were written."""
+    from data import settings as configuration
+    from search.ask import ask as ask_library
+    from search.scope import scope_of
+
+    settings = configuration.load(library=library, models=models, caption_language=language)
+    start_s, end_s = _span(*span)
+    brought = talking(settings)
+    with engine_with(brought, settings) as engine:
+        scope = scope_of(engine.store, inside, start_s, end_s)
+        reply = ask_library(engine, question, answerer=brought.answerer, scope=scope, language=language or "")
+    if as_json:
+        print_json(reply_dict(reply))
+    else:
+        _print_reply(reply)
+    if open_first and reply.sources:
+        from ui import players
+
+        first = reply.sources[0]
+        err().print(players.open_at(first.item.path, first.start_s), markup=False, soft_wrap=True)
+
+
+def reply_dict(reply: Reply) -> dict[str, object]:
+    sources = [
+        {
+            "path": str(source.item.path),
+            "kind": source.item.info.kind,
+            "start_s": source.start_s,
+            "end_s": source.end_s,
+            "quote": source.quote,
+            "channel": source.channel,
+        }
+        for source in reply.sources
+    ]
+    told = {"question": reply.question, "answered": reply.answered, "text": reply.text, "by_model": reply.by_model}
+    return {**told, "sources": sources, "shown": reply.shown}
+
+
+def paragraphs(text: str) -> list[str]:
+    """The lines of an answer, each safe to print; numbered steps that were written in a row stand below each other."""
+    steps = re.split(r"\s+(?=\d{1,2}[.)、]\s*\S)", text)
+    lines = text.splitlines() if len(steps) < 3 else [line for step in steps for line in step.splitlines()]
+    return [line for line in (plain(line, 4000) for line in lines[:200]) if line]
+
+
+def _print_reply(reply: Reply) -> None:
+    console = out()
+    for line in paragraphs(reply.text):
+        console.print(line, markup=False, soft_wrap=True)
+    for number, source in enumerate(reply.sources, start=1):
+        place = f"{number}. {path_text(source.item.path)}"
+        if source.start_s is not None:
+            place += f" at {timecode(source.start_s)} ({stretch(source.start_s, source.end_s)})"
+        if source.quote:
+            place += f", {_CHANNELS[source.channel]}: “{plain(source.quote, 400)}”"
+        console.print(place, markup=False, soft_wrap=True, style=None if source.quote else "dim")
+
+
+_CHANNELS = {"speech": "said", "screen": "written", "caption": "described"}
+
+
+def _span(at: str | None, from_: str | None, to: str | None) -> tuple[float | None, float | None]:
+    if at is not None and (from_ is not None or to is not None):
+        raise UsageError("--at was given with --from or --to.", remedy="Give one or the other.")
+    if at is not None:
+        second = parse_seconds(at)
+        return max(0.0, second - AROUND_S), second + AROUND_S
+    return (None if from_ is None else parse_seconds(from_)), (None if to is None else parse_seconds(to))
+
+
+def engine_with(brought: ModelSet, settings: Settings) -> SearchEngine:
+    """The library's engine: with these models where the library was made with such, otherwise with its own."""
+    from search.engine import SearchEngine
+
+    try:
+        return SearchEngine(settings.library, brought, settings)
+    except IndexMismatch:
+        return SearchEngine(settings.library, settings=settings)
 
 
 def talking(settings: Settings) -> ModelSet:
