@@ -188,6 +188,20 @@ def models_pull(
     models.pull(profile, library, as_json)
 
 
+@models_app.command("check")
+@reported
+def models_check(
+    profile: Annotated[str, typer.Argument(help="Profile to be checked.")],
+    against: Annotated[str, typer.Option(help="Profile that it must agree with.", metavar="PROFILE")],
+    library: Library = None,
+    as_json: Json = False,
+) -> None:
+    """Compare two profiles' vectors and scores on the same pictures and words. Exit code 1 when they differ."""
+    from ui.commands import models
+
+    models.check(profile, against, library, as_json)
+
+
 @models_app.command("add")
 @reported
 def models_add(

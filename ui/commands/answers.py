@@ -237,7 +237,7 @@ def engine_with(brought: ModelSet, settings: Settings) -> SearchEngine:
 
     try:
         return SearchEngine(settings.library, brought, settings)
-    except IndexMismatch:
+    except (IndexMismatch, ModelError):  # made by others, or what makes vectors is not here and need not be
         return SearchEngine(settings.library, settings=settings)
 
 

@@ -1,9 +1,12 @@
-"""`models list | pull | add`: which weights there are, under which licence, and getting them."""
+"""`models list | pull | add | check`: which weights there are, under which licence, and getting and trying them."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import typer
 
 from data.errors import UnknownProfile
 from ui.console import err, out, print_json
@@ -99,6 +102,35 @@ def add(file: Path, library: Path | None, as_json: bool) -> None:
         print_json({"added": names})
     else:
         out().print(f"Added {', '.join(names)}.", markup=False)
+
+
+def check(profile: str, against: str, library: Path | None, as_json: bool) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from data import settings as configuration
+    from models import parity, registry
+
+    settings = configuration.load(library=library)
+    console = err()
+    console.quiet = as_json
+    with console.status("Comparing …"):
+        rows = parity.compare(registry.load(profile, settings), registry.load(against, settings))
+    agree = all(row.good is not False for row in rows)
+    if as_json:
+        print_json({"profile": profile, "against": against, "agree": agree, "parts": [asdict(row) for row in rows]})
+    else:
+        table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
+        for column in ("part", "compared", "measure", "mean", "worst", "verdict"):
+            table.add_column(column, justify="right" if column in ("compared", "mean", "worst") else "left")
+        verdicts = {True: "agrees", False: "DIFFERS", None: "not compared"}
+        for row in rows:
+            numbers = (f"{row.mean:.4f}", f"{row.worst:.4f}") if row.count else ("", "")
+            note = f" ({plain(row.note)})" if row.note else ""
+            table.add_row(row.part, str(row.count), row.measure, *numbers, Text(f"{verdicts[row.good]}{note}"))
+        out().print(table)
+    if not agree:
+        raise typer.Exit(1)
 
 
 def pull_weights(profile: str, settings: Settings, console: Console) -> dict[str, Path]:
