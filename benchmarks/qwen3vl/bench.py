@@ -1,10 +1,11 @@
 """Speed of the packed engine beside plain transformers, in one run, with random weights at true size.
 
-    python benchmarks/qwen3vl/bench.py --out table.json            # one NVIDIA GPU with 80 GB or more
+    python benchmarks/qwen3vl/bench.py --whole --out table.json    # one NVIDIA GPU with 80 GB or more
 
 Every row is a ratio inside this run. The clips are 8 frame positions of 64 tokens behind their times, 588 tokens.
 Ours is timed from uint8 patches in host memory to tokens or vectors on the host; plain transformers gets its tensors
-on the GPU already. Agreement is measured first, on the same weights and clips.
+on the GPU already. Agreement is measured first, on the same weights and clips. With --whole, random weights are
+written as checkpoint folders and used as the profile qwen3-vl does: from frames and words to texts, vectors and scores.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import gc
 import json
 import statistics
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -202,6 +204,87 @@ def vectors(size: str, clips: list[Prompt], verbose: bool) -> list[dict[str, Any
     return rows
 
 
+def write_folder(size: str, folder: Path) -> int:
+    """A checkpoint of true size with a small tokenizer; returns its bytes."""
+    import importlib.util
+
+    where = Path(__file__).resolve().parents[2] / "tests" / "models_qwen3vl" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("tiny", where)
+    tiny = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tiny)
+    folder.mkdir(parents=True)
+    ids = tiny.byte_tokenizer(folder / "tokenizer.json")
+    model = random_model(size)
+    model.config.image_token_id, model.config.video_token_id = ids["<|image_pad|>"], ids["<|video_pad|>"]
+    model.config.vision_start_token_id, model.config.vision_end_token_id = (
+        ids["<|vision_start|>"],
+        ids["<|vision_end|>"],
+    )
+    model.save_pretrained(folder)
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def whole(folder: Path, spread: bool) -> dict[str, Any]:
+    """The profile on folders of weights, from frames in memory: captions of 64 tokens, vectors, judgements."""
+    from data.settings import load as load_settings
+    from models.base import Clip
+    from models.qwen3vl import loading
+    from models.qwen3vl.profile import load
+    from models.qwen3vl.prompting import Footage, Turn
+
+    sizes = {name: write_folder(size, folder / name) for name, size in (("instruct", "4B"), ("embedding", "2B"))}
+    gc.collect()
+    torch.cuda.empty_cache()
+    if spread:  # as if no chip held the model: layers over all of them
+        share = {chip: 7 << 30 for chip in range(torch.cuda.device_count())}
+        loading.planned = lambda *_: loading.Plan("auto", True, False, packed=False, max_memory=share)
+    models = load(load_settings(), str(folder))
+    rng = np.random.default_rng(2)
+    times_s = tuple(i / 2 for i in range(16))
+
+    def clip_of(number: int) -> Clip:
+        frames = tuple(rng.integers(0, 256, (16, 256, 256, 3), dtype=np.uint8))
+        return Clip(frames, times_s, 0.0, 8.0, media_id=str(number))
+
+    clips = [clip_of(i) for i in range(16 if spread else 128)]
+    turns = [Turn("Describe.", (Footage(c.frames, c.times_s, 64), "What happens?")) for c in clips]
+    chat = models.captioner._chat
+    row: dict[str, Any] = {"what": "whole path", "chips": torch.cuda.device_count() if spread else 1}
+    start = time.perf_counter()
+    chat.write(turns[:1], Sampling(max_new_tokens=8))
+    row |= {"load_chat_s": time.perf_counter() - start, "chat_gb": sizes["instruct"] / 1e9}
+    engine = chat._weights._engine
+    row["engine"] = type(engine).__name__
+    if spread:
+        places = engine._model.hf_device_map.values()
+        row["places"] = {str(place): list(places).count(place) for place in set(places)}
+        row["says"] = len(chat.write(turns[:2], Sampling(max_new_tokens=8)))
+        return row
+    generate = engine.generate
+    engine.generate = lambda prompts, sampling, ends, stop: generate(prompts, sampling, set(), stop)  # 64 tokens each
+    row["captions_per_s"] = len(clips) / seconds(lambda: chat.write(turns, Sampling(max_new_tokens=NEW_TOKENS)))
+    inputs = [turn.user[:1] for turn in turns] * 2
+    start = time.perf_counter()
+    models.joint.embed(inputs[:1])
+    row["load_embed_s"] = time.perf_counter() - start
+    row["vectors_per_s"] = len(inputs) / seconds(lambda: models.joint.embed(inputs))
+    pictures = [c.frames[0].repeat(2, 0).repeat(2, 1) for c in clips]
+    row["pictures_512_per_s"] = len(pictures) / seconds(lambda: models.joint.embed_images(pictures))
+    loaded = load(load_settings(qwen_rerank=str(folder / "embedding")), str(folder))
+    start = time.perf_counter()
+    loaded.reranker.rerank("a sofa", clips[:1])
+    row["load_rerank_s"] = time.perf_counter() - start
+    fresh = iter(
+        [[Clip(c.frames, c.times_s, 0.0, 8.0, media_id=f"{i}/{c.media_id}") for c in clips[:50]] for i in range(9)]
+    )
+    row["rerank_50_s"] = seconds(lambda: loaded.reranker.rerank("a sofa", next(fresh)))
+    row["rerank_50_kept_s"] = seconds(lambda: loaded.reranker.rerank("a sofa", clips[:50]))
+    many = loaded.reranker.rerank("a sofa", clips, budget_s=0.3)
+    row["judged_in_0.3_s"] = sum(score.judged for score in many)
+    row["allocated_gb"] = torch.cuda.max_memory_allocated() / 1e9
+    return row
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path)
@@ -209,6 +292,8 @@ def main() -> None:
     parser.add_argument("--vectors", default="2B", help="sizes, comma-separated")
     parser.add_argument("--clips", type=int, default=256)
     parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--whole", action="store_true", help="also the whole path, from folders of weights")
+    parser.add_argument("--spread", action="store_true", help="also one model over all chips")
     args = parser.parse_args()
     torch.backends.cuda.matmul.allow_tf32 = False
     rng = np.random.default_rng(1)
@@ -225,6 +310,10 @@ def main() -> None:
         print(json.dumps(rows[-2]), json.dumps(rows[-1]), sep="\n", flush=True)
         gc.collect()
         torch.cuda.empty_cache()
+    for spread in [False] * args.whole + [True] * args.spread:
+        with tempfile.TemporaryDirectory() as folder:
+            rows.append(whole(Path(folder), spread))
+        print(json.dumps(rows[-1]), flush=True)
     if args.out:
         args.out.write_text(json.dumps(rows, indent=1))
 
