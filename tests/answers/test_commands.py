@@ -9,41 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from data.settings import load
-from indexer.pipeline import index
-from models.registry import load as load_models
-from tests.answers.conftest import SUBTITLES
-from tests.conftest import write_gif, write_image, write_video
 from tests.models_server.fake import FakeServer, colour_caption, words_of
 from ui.cli import app
-
-
-@pytest.fixture(scope="module")
-def lite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with media and the library that the default profile makes of them."""
-    folder = tmp_path_factory.mktemp("lite")
-    (folder / "media").mkdir()
-    write_image(folder / "media" / "red.png", "red")
-    write_gif(folder / "media" / "blink.gif", ["green", "yellow", "white"])
-    write_video(folder / "media" / "film.mp4", ["red", "green", "blue", "yellow"], seconds_each=2)
-    (folder / "media" / "film.srt").write_text(SUBTITLES)
-    settings = load()
-    report = index(
-        [folder / "media"], library=folder / "library", models=load_models("lite", settings), settings=settings
-    )
-    assert report.indexed == 3 and report.texts == 2
-    return folder
-
-
-@pytest.fixture
-def here(lite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The same, with a result cache of its own and models where they are."""
-    (tmp_path / "cache").mkdir()
-    (tmp_path / "cache" / "models").symlink_to(load().cache / "models")
-    monkeypatch.setenv("SECONDSIGHT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("SECONDSIGHT_LIBRARY", str(lite / "library"))
-    monkeypatch.setenv("SECONDSIGHT_SERVER_TIMEOUT_S", "5")
-    return lite
 
 
 def do(*arguments: object) -> Result:

@@ -18,9 +18,13 @@ from data import settings as configuration
 from data.settings import Settings
 from data.store.manifest import read_manifest
 from data.types import MediaItem
+from ui.talking import profile_of
 
 if TYPE_CHECKING:
+    from models.base import ModelSet
+    from search.ask import Reply
     from search.engine import SearchEngine
+    from search.scope import Scope
 
 _engine_lock = threading.Lock()  # an engine answers one thread at a time
 _decoding = threading.BoundedSemaphore(4)  # pictures decoded at once, whatever number of thumbnails is asked for
@@ -53,6 +57,40 @@ def _open(library: str, created_at: str) -> SearchEngine:
     opened = SearchEngine(Path(library), settings=settings())
     opened.search("warm")  # the first question pays for loading; better now than later
     return opened
+
+
+def ask(question: str, scope: Scope | None) -> Reply:
+    """An answer out of the library, by the model that talks about it, where there is one.
+
+    Raises:
+        LibraryError, ModelError: the library or the model cannot be used.
+    """
+    from search.ask import ask as ask_library
+
+    answerer = _talking().answerer
+    with engine() as held:
+        return ask_library(held, question, answerer=answerer, scope=scope)
+
+
+def who_answers() -> str:
+    """One sentence on what answers: a model, or the library's own sentences."""
+    if _talking().answerer is not None:
+        return "A model looks at the moments that bear on the question, and answers from nothing else."
+    return (
+        "Without a language model, the library's own sentences are quoted: what is said, written or described. "
+        "Set SECONDSIGHT_MODELS to a profile that answers."
+    )
+
+
+def _talking() -> ModelSet:
+    return _models_of(profile_of(settings()))
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _models_of(profile: str) -> ModelSet:
+    from models.registry import load
+
+    return load(profile, settings())
 
 
 @lru_cache(maxsize=2)

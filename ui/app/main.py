@@ -22,6 +22,7 @@ st.html(
 st.navigation(
     [
         st.Page("pages/search.py", title="Search", icon=":material/search:", default=True),
+        st.Page("pages/ask.py", title="Ask", icon=":material/forum:", url_path="ask"),
         st.Page("pages/library.py", title="Library", icon=":material/video_library:", url_path="library"),
     ],
     position="top",

@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from data.errors import IndexMismatch, ModelError, UsageError
+from data.errors import UsageError
 from ui.commands.index import stop_politely
 from ui.console import EXIT_INTERRUPTED, EXIT_SOME_FAILED, err, out, print_json
+from ui.talking import engine_with, lacking, paragraphs, talking
 from ui.text import count, failure_text, parse_seconds, path_text, plain, stretch, timecode
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from data.settings import Settings
-    from models.base import ModelSet
     from search.ask import Reply
-    from search.engine import SearchEngine
     from search.summarize import Summary
 
 AROUND_S = 10.0  # what --at looks at, before and after
@@ -199,13 +197,6 @@ def reply_dict(reply: Reply) -> dict[str, object]:
     return {**told, "sources": sources, "shown": reply.shown}
 
 
-def paragraphs(text: str) -> list[str]:
-    """The lines of an answer, each safe to print; numbered steps that were written in a row stand below each other."""
-    steps = re.split(r"\s+(?=\d{1,2}[.)、]\s*\S)", text)
-    lines = text.splitlines() if len(steps) < 3 else [line for step in steps for line in step.splitlines()]
-    return [line for line in (plain(line, 4000) for line in lines[:200]) if line]
-
-
 def _print_reply(reply: Reply) -> None:
     console = out()
     for line in paragraphs(reply.text):
@@ -229,36 +220,6 @@ def _span(at: str | None, from_: str | None, to: str | None) -> tuple[float | No
         second = parse_seconds(at)
         return max(0.0, second - AROUND_S), second + AROUND_S
     return (None if from_ is None else parse_seconds(from_)), (None if to is None else parse_seconds(to))
-
-
-def engine_with(brought: ModelSet, settings: Settings) -> SearchEngine:
-    """The library's engine: with these models where the library was made with such, otherwise with its own."""
-    from search.engine import SearchEngine
-
-    try:
-        return SearchEngine(settings.library, brought, settings)
-    except (IndexMismatch, ModelError):  # made by others, or what makes vectors is not here and need not be
-        return SearchEngine(settings.library, settings=settings)
-
-
-def talking(settings: Settings) -> ModelSet:
-    """The profile that was asked for by flag, environment or file; otherwise the one that the library was made with.
-
-    Raises:
-        LibraryError: there is no library. ModelError: the profile cannot be had.
-    """
-    from data.store.manifest import read_manifest
-    from models import registry
-
-    profile = settings.models if "models" in settings.model_fields_set else read_manifest(settings.library).profile
-    return registry.load(profile, settings)
-
-
-def lacking(profile: str, what: str) -> ModelError:
-    return ModelError(
-        f"The profile {plain(profile, 200)!r} has no model to {what}.",
-        remedy="Use one that has: --models qwen3-vl on a GPU, or --models server:http://HOST:PORT/v1.",
-    )
 
 
 @contextmanager

@@ -1,0 +1,73 @@
+"""The ask page without a browser: answers, quotes, sources that open at their second, and hostile text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from tests.models_server.fake import FakeServer
+from ui.app import routes
+
+MAIN = str(Path(routes.__file__).with_name("main.py"))
+
+
+def ask(question: str) -> AppTest:
+    st.cache_resource.clear()
+    page = AppTest.from_file(MAIN, default_timeout=60).run().switch_page("pages/ask.py").run()
+    assert not page.exception
+    page.text_input(key="asked_question").set_value(question).run()
+    assert not page.exception
+    return page
+
+
+def texts(page: AppTest) -> str:
+    return "\n".join(
+        str(element.value) for kind in (page.markdown, page.caption, page.info, page.error) for element in kind
+    )
+
+
+def test_quotes_open_at_their_second(here: Path) -> None:
+    page = ask("what did he say about the price?")
+    assert "Said: “The price of the blue boat is ninety dollars\\.”" in texts(page)
+    (spot,) = page.session_state.asked_spots
+    assert (spot.item.path.name, spot.peak_s) == ("film.mp4", 4.2)
+    next(button for button in page.button if button.label == "00:04.2").click().run()
+    assert not page.exception and page.session_state.asked_open == spot and "**00:04.2** in" in texts(page)
+    page.button(key="asked_close").click().run()
+    assert page.session_state.asked_open is None
+
+
+def test_a_model_answers(here: Path, fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = "Ninety dollars. **[click](http://bad.example)** <img src=x>"
+    cited = [{"clip": 1, "start": 4.2, "end": 5.0}]
+    fake.answer = lambda _: json.dumps({"answered": True, "answer": answer, "citations": cited})
+    monkeypatch.setenv("SECONDSIGHT_MODELS", f"server:{fake.url}")
+    page = ask("what is the price of the blue boat?")
+    said = texts(page)
+    assert "Ninety dollars" in said and "Written by a model" in said
+    assert r"\[click\]\(http" in said and r"\<img" in said, "shown as it is, never as markup"
+    (spot,) = page.session_state.asked_spots
+    assert spot.peak_s == pytest.approx(4.2)
+    paid = fake.counts["/chat/completions"]
+    page.run()
+    assert fake.counts["/chat/completions"] == paid, "drawn again, not asked again"
+    fake.answer = lambda _: json.dumps({"answered": False, "answer": "They do not tell.", "citations": []})
+    page.text_input(key="asked_question").set_value("who is it?").run()
+    assert not page.exception and "They do not tell" in page.info[0].value and page.session_state.asked_spots == []
+
+
+def test_what_goes_wrong_is_one_line(here: Path, fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake.missing = ("/chat/completions",)
+    monkeypatch.setenv("SECONDSIGHT_MODELS", f"server:{fake.url}")
+    page = ask("what is the price?")
+    assert len(page.error) == 1 and "model server" in page.error[0].value
+
+
+def test_an_empty_library_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SECONDSIGHT_LIBRARY", str(tmp_path / "none"))
+    page = AppTest.from_file(MAIN, default_timeout=60).run().switch_page("pages/ask.py").run()
+    assert not page.exception and len(page.error) == 1

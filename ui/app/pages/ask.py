@@ -1,0 +1,156 @@
+"""The ask page: a question, its answer, and the seconds it rests on; each opens in the player."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from data.errors import SecondSightError
+from search.ask import Reply, Source
+from search.scope import Scope
+from ui.app import components, held, shown
+from ui.app.asking import Reference
+from ui.app.shown import Spot, markdown
+from ui.talking import paragraphs
+from ui.text import stretch, timecode
+
+state = st.session_state
+_CHANNELS = {"speech": "Said", "screen": "Written", "caption": "Described"}
+
+
+def _start() -> None:
+    first: dict[str, Any] = {"asked": None, "asked_open": None, "asked_nonce": 0, "asked_spots": []}
+    for name, value in first.items():
+        state.setdefault(name, value)
+
+
+# What clicks do; Streamlit runs these before the page is drawn again.
+
+
+def _open(spot: Spot) -> None:
+    state.asked_open = spot
+    state.asked_nonce += 1
+
+
+def _close() -> None:
+    state.asked_open = None
+
+
+def _on_card() -> None:
+    action = state.sources.action
+    spot = next((spot for spot in state.asked_spots if action and spot.key == action["key"]), None)
+    if spot is None:
+        return
+    if action["name"] == "open":
+        _open(spot)
+    else:
+        _to_search(spot, spot.peak_s)
+
+
+def _on_player() -> None:
+    action = state.asked_player.action
+    if action and state.asked_open is not None:
+        at_s = min(max(0.0, float(action["at_s"])), state.asked_open.item.info.duration_s or 0.0)
+        _to_search(state.asked_open, at_s)
+
+
+def _to_search(spot: Spot, at_s: float | None) -> None:
+    """What looks like this frame is the other page's to find."""
+    state.reference = Reference(spot.item.path.name, spot.item.media_id, at_s)
+    state.asked_leaves = True
+
+
+# What is drawn, from top to bottom.
+
+
+def _question() -> str:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="question"):
+        text = st.text_input(
+            "Ask",
+            key="asked_question",
+            max_chars=2000,
+            placeholder="What did he say about the price?",
+            icon=":material/forum:",
+            label_visibility="collapsed",
+            on_change=_close,
+        )
+        st.button("Ask", type="primary")
+    return text.strip()
+
+
+def _reply(question: str, only: Spot | None) -> Reply:
+    """The answer; the last one of this session is kept."""
+    key = question, only.item.media_id if only is not None else ""
+    if state.asked is None or state.asked[0] != key:
+        with st.spinner("Looking …", show_time=True):
+            state.asked = key, held.ask(question, None if only is None else _scope(only))
+    return state.asked[1]
+
+
+def _scope(spot: Spot) -> Scope:
+    length_s = spot.item.info.duration_s
+    return Scope(spot.item, None if length_s is None else 0.0, length_s)
+
+
+def _answer(reply: Reply) -> None:
+    if reply.answered:
+        for line in paragraphs(reply.text):
+            st.markdown(markdown(line, 4000))
+    else:
+        st.info(markdown(reply.text, 4000), icon=":material/search_off:")
+    state.asked_spots = [_spot(source) for source in reply.sources]
+    for place, (source, spot) in enumerate(zip(reply.sources, state.asked_spots, strict=True)):
+        if source.quote:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                at = "Open" if source.start_s is None else timecode(source.start_s)
+                st.button(at, key=f"quote {place}", on_click=_open, args=(spot,))
+                st.markdown(f"{_CHANNELS[source.channel]}: “{markdown(source.quote, 600)}”", width="stretch")
+    if reply.by_model and reply.answered:
+        st.caption("Written by a model from the moments below: look at them before you rely on it.")
+    cards = [{**shown.card(spot, is_open=spot == state.asked_open), "score": None} for spot in state.asked_spots]
+    components.cards("sources", cards, _on_card)
+
+
+def _spot(source: Source) -> Spot:
+    """score 0: not browsed but found; no number is shown for it."""
+    why = (f"{_CHANNELS[source.channel].lower()}: {source.quote}",) if source.quote else ()
+    return Spot(source.item, source.start_s, source.start_s, source.end_s, 0.0, why)
+
+
+def _panel(spot: Spot) -> None:
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{markdown(spot.item.path.name)}**", width="stretch")
+            st.button("Close", icon=":material/close:", on_click=_close, type="tertiary", key="asked_close")
+        if spot.item.info.kind == "image":
+            st.image(held.still_jpeg(spot.item, None, 1600), width="stretch")
+        else:
+            components.player("asked_player", shown.player(spot, state.asked_spots, state.asked_nonce), _on_player)
+            if spot.start_s is not None:
+                st.markdown(f"**{timecode(spot.start_s)}** in {stretch(spot.start_s, spot.end_s)}")
+
+
+def page() -> None:
+    _start()
+    if state.pop("asked_leaves", False):
+        st.switch_page("pages/search.py")
+    question = _question()
+    on_search: Spot | None = state.get("open")
+    only = None
+    if on_search is not None and st.checkbox(f"Only in {markdown(on_search.item.path.name, 80)}", key="asked_only"):
+        only = on_search
+    above = st.container()
+    try:
+        if state.asked_open is not None:
+            with above:
+                _panel(state.asked_open)
+        if question:
+            _answer(_reply(question, only))
+        else:
+            st.caption("The answer names the seconds it rests on. " + held.who_answers())
+    except SecondSightError as error:
+        st.error(markdown(error, 2000), icon=":material/error:")
+
+
+page()
