@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from data.store.base import MediaRows
 from data.types import Pixels, Segment, Vectors
@@ -28,7 +29,7 @@ class _Open:
     job: Job
     times_s: list[float] = field(default_factory=list)
     place: list[int] = field(default_factory=list)
-    vectors: list[Vectors] = field(default_factory=list)
+    vectors: list[npt.NDArray[np.float16]] = field(default_factory=list)
     glimpses: list[Glimpse] = field(default_factory=list)
     pictures: int = 0
     waiting: int = 0
@@ -82,7 +83,8 @@ class BatchEmbedder:
             return
         vectors = self._model.embed_images([rgb for _, rgb in batch])
         for row, (medium, _) in enumerate(batch):
-            medium.vectors.append(vectors[row : row + 1])
+            # Kept as the library rests them, in half the memory: hours of film wait here until they are whole.
+            medium.vectors.append(vectors[row].astype(np.float16))
             medium.waiting -= 1
         for medium in {id(owner): owner for owner, _ in batch}.values():
             self._hand_over(medium)
@@ -90,13 +92,19 @@ class BatchEmbedder:
     def _hand_over(self, medium: _Open) -> None:
         if medium.ended and not medium.waiting:
             del self._open[medium.job.candidate.path]
-            self._on_done(described(_rows(medium), medium.glimpses, self._tagger))
+            rows = described(_rows(medium), medium.glimpses, self._tagger)
+            medium.vectors.clear()
+            medium.glimpses.clear()
+            self._on_done(rows)
 
 
 def _rows(medium: _Open) -> MediaRows:
     job = medium.job
     row = job.candidate.row
     times_s = np.asarray(medium.times_s, dtype=np.float64)
+    vectors: Vectors = np.empty((len(times_s), len(medium.vectors[0])), np.float32)
+    for place, own in enumerate(medium.place):
+        vectors[place] = medium.vectors[own]
     if job.edges_s is None:
         shots = [Segment(job.media_id, 0, None, None)]
         places = np.zeros(len(times_s), dtype=np.int32)
@@ -110,6 +118,6 @@ def _rows(medium: _Open) -> MediaRows:
         times_s=times_s,
         segment_of_frame=places,
         segments=shots,
-        vectors={"joint": np.concatenate(medium.vectors)[medium.place]},
+        vectors={"joint": vectors},
         file=replace(row, media_id=job.media_id),
     )
