@@ -22,8 +22,10 @@ from indexer.decode import Ended, Failed, Job, Known, Picture, Tick, decode_ahea
 from indexer.discover import Candidate, Failure, Survey, survey
 from indexer.embed import BatchEmbedder
 from indexer.enrich import enrich
+from indexer.metadata import apply_metadata
 from indexer.progress import Meter, Progress
 from indexer.sampling import Sampling
+from indexer.tables import Table
 from models.base import ModelSet
 
 __all__ = ["IndexReport", "Progress", "index", "remove"]
@@ -44,6 +46,7 @@ class IndexReport:
         not_retried: how many of `failed` were not tried again.
         warnings: searchable, but not whole (a truncated video, say); folders that look unmounted.
         texts: spans of subtitles, speech and on-screen text that came in.
+        told: media of which tables or sidecars said something new.
         ignored: extension -> files in folders passed over because they are not media.
     """
 
@@ -55,6 +58,7 @@ class IndexReport:
     not_retried: int
     warnings: tuple[Failure, ...]
     texts: int
+    told: int
     ignored: dict[str, int]
     seconds: float
     interrupted: bool
@@ -72,6 +76,7 @@ def index(
     retry_failed: bool = False,
     listen: bool = False,
     read: bool = False,
+    metadata: Sequence[Table] = (),
     on_progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> IndexReport:
@@ -87,6 +92,7 @@ def index(
         retry_failed: try files again that failed before and have not changed since.
         listen: transcribe the speech of videos without subtitles. Subtitles are always read.
         read: read what is written in pictures.
+        metadata: what their owner says of the files, beside each one's own FILE.json.
         on_progress: called a few times a second from this thread.
         should_stop: asked between pictures; True ends the run with what is finished kept.
 
@@ -145,6 +151,9 @@ def index(
         gone = [] if keep_missing or run.interrupted else run.gone(found, prune=prune)
         store.forget_paths([*run.moved_from, *gone])
         if not run.interrupted:
+            said = apply_metadata(store, metadata, sidecars_of=paths)
+            run.warnings.extend(said.problems)
+            run.told = said.changed
             texts = enrich(
                 store, paths, models, settings, listen=listen, read=read,
                 tell=meter.tell_texts, should_stop=should_stop,
@@ -167,6 +176,7 @@ def index(
         not_retried=len(quarantined),
         warnings=tuple(run.warnings),
         texts=run.texts,
+        told=run.told,
         ignored=found.ignored,
         seconds=round(time.monotonic() - started_s, 3),
         interrupted=run.interrupted,
@@ -260,6 +270,7 @@ class _Run:
     indexed: int = 0
     moved: int = 0
     texts: int = 0
+    told: int = 0
     interrupted: bool = False
     moved_from: set[str] = field(default_factory=set)
     failed: list[Failure] = field(default_factory=list)

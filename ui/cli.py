@@ -13,6 +13,7 @@ import typer
 from ui import cli_serve, cli_upkeep
 from ui.cli_answers import answers_app
 from ui.cli_chapters import chapters_app
+from ui.cli_metadata import metadata_app
 from ui.console import reported
 from ui.options import Json, Library, Results
 
@@ -29,6 +30,7 @@ models_app = typer.Typer(help="The weights behind the search: list, fetch, or ad
 app.add_typer(models_app, name="models")
 app.add_typer(answers_app)
 app.add_typer(chapters_app)
+app.add_typer(metadata_app)
 
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the page.")]
 NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Do not open a browser window.")]
@@ -70,6 +72,10 @@ def index(
         bool, typer.Option("--speech", help="Transcribe videos that have no subtitles (extra: speech).")
     ] = False,
     screen: Annotated[bool, typer.Option("--screen", help="Read the text shown in pictures (extra: ocr).")] = False,
+    metadata: Annotated[
+        list[Path] | None, typer.Option(help="Table of what you say of the files (CSV, JSON).", metavar="FILE")
+    ] = None,
+    key: Annotated[str, typer.Option(help="Its column that names the files.", metavar="COLUMN")] = "",
     as_json: Json = False,
 ) -> None:
     """Bring the library up to date with files and folders. Only what is new or changed is worked on."""
@@ -78,7 +84,7 @@ def index(
     index.run(
         paths, library, models, as_json,
         sampling="fast" if fast else "adaptive", workers=workers, keep_missing=keep_missing, prune=prune,
-        retry_failed=retry_failed, listen=speech, read=screen,
+        retry_failed=retry_failed, listen=speech, read=screen, metadata=metadata or [], key=key,
     )  # fmt: skip
 
 

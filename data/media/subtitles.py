@@ -11,12 +11,12 @@ import av
 from data.errors import MediaError
 from data.media.container import OpenVideo
 from data.media.source import DEFAULT_MAX_PIXELS
+from data.media.tags import decoded
 from data.types import TextSpan
 
 SUFFIXES = (".srt", ".vtt", ".ass", ".ssa", ".sub")
 MAX_FILE_BYTES = 20_000_000
 MAX_CHARS = 2000
-_ENCODINGS = ("utf-8-sig", "gb18030", "cp1252")  # tried in this order; UTF-16 tells itself by its mark
 _OVERRIDE = re.compile(r"\{\\[^}]*\}")
 _TAG = re.compile(r"<[^<>]{0,100}>")
 _SHORT = {"eng": "en", "chi": "zh", "zho": "zh", "und": ""}  # containers name languages by three letters
@@ -49,7 +49,7 @@ def read_file(path: Path, duration_s: float) -> tuple[list[TextSpan], list[str]]
         raw = path.read_bytes()
     except OSError as error:
         return [], [f"{path.name} cannot be read: {error.strerror or error}"]
-    text = _decoded(raw)
+    text = decoded(raw)
     try:
         events = pysubs2.SSAFile.from_string(text, fps=25.0).events
     except Exception as error:  # the parser raises whatever a file makes it
@@ -117,17 +117,6 @@ def _span(text: str, start_s: float, end_s: float, duration_s: float, language: 
 
 def _ordered(spans: list[TextSpan]) -> list[TextSpan]:
     return sorted(dict.fromkeys(spans), key=lambda span: (span.start_s or 0.0, span.end_s or 0.0))
-
-
-def _decoded(raw: bytes) -> str:
-    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return raw.decode("utf-16", "replace")
-    for encoding in _ENCODINGS:
-        try:
-            return raw.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return raw.decode("utf-8", "replace")
 
 
 def _language_of(path: Path) -> str:

@@ -13,19 +13,32 @@ if TYPE_CHECKING:
     from PIL.Image import Exif
 
 MAX_TAG_CHARS = 200
+_ENCODINGS = ("utf-8-sig", "gb18030", "cp1252")  # tried in this order; UTF-16 tells itself by its mark
 _BIDI = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0xFEFF])  # may reorder a page
 _ISO6709 = re.compile(r"([+-]\d{1,3}(?:\.\d+)?)([+-]\d{1,3}(?:\.\d+)?)")
 
 
-def clean(value: object) -> str:
+def clean(value: object, most_chars: int = MAX_TAG_CHARS) -> str:
     """One bounded line: control, bidi-override and undecodable characters out, white space collapsed."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
-    text = str(value)[: 4 * MAX_TAG_CHARS].translate(_BIDI)
+    text = str(value)[: 4 * most_chars].translate(_BIDI)
     text = "".join(
         " " if c.isspace() else c for c in text if c.isspace() or unicodedata.category(c) not in ("Cc", "Cs")
     )
-    return " ".join(text.split())[:MAX_TAG_CHARS].strip()
+    return " ".join(text.split())[:most_chars].strip()
+
+
+def decoded(raw: bytes) -> str:
+    """A text file's characters: by its byte-order mark, as UTF-8, or as Chinese, then Western systems write."""
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return raw.decode("utf-16", "replace")
+    for encoding in _ENCODINGS:
+        try:
+            return raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return raw.decode("utf-8", "replace")
 
 
 def _kept(tags: dict[str, object]) -> dict[str, str]:

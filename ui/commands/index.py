@@ -42,15 +42,18 @@ def run(
     retry_failed: bool,
     listen: bool,
     read: bool,
+    metadata: Sequence[Path],
+    key: str,
 ) -> None:
     from data import settings as configuration
     from indexer import pipeline
     from indexer.sources import expand
+    from indexer.tables import read_table
 
     settings = configuration.load(library=library, models=models, workers=workers)
     call = partial(
         pipeline.index, expand(paths), sampling=sampling, keep_missing=keep_missing, prune=prune,
-        retry_failed=retry_failed, listen=listen, read=read,
+        retry_failed=retry_failed, listen=listen, read=read, metadata=[read_table(table, key) for table in metadata],
     )  # fmt: skip
     report = run_with_progress(call, settings, quiet=as_json, events=as_json)
     if as_json:
@@ -74,6 +77,7 @@ def as_dict(report: IndexReport) -> dict[str, object]:
         "not_retried": report.not_retried,
         "warnings": [{"path": warning.path, "reason": warning.reason} for warning in report.warnings],
         "texts": report.texts,
+        "told": report.told,
         "interrupted": report.interrupted,
         "ignored": report.ignored,
         "seconds": report.seconds,
@@ -206,6 +210,8 @@ def summarise(report: IndexReport, console: Console) -> None:
             parts.append(f"{number:,} {what}")
     if report.texts:
         parts.append(f"{count(report.texts, 'line')} of speech and writing")
+    if report.told:
+        parts.append(f"metadata of {report.told:,}")
     if report.failed:
         parts.append(f"{len(report.failed):,} failed")
     if report.not_retried:
