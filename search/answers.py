@@ -102,11 +102,11 @@ def interval(sight: Sight, shots: Sequence[Segment]) -> tuple[float, float, floa
 def score(sight: Sight, model: JointEmbedder, background: Background) -> float:
     """Probability that an event is there: its pictures or its words answer, every demand is met, nothing unwanted."""
     peak, parts = sight.stretch.peak, sight.event.parts
-    read = [part for part in parts if part.modality is not None]
-    rows = [row for row, part in enumerate(parts) if part.modality is not None]
+    rows = [row for row, part in enumerate(parts) if part.channel in ("words", "picture")]
+    read = [parts[row] for row in rows]
     seen = 1.0
     if read:
-        matches = [_match(sight, row, part.modality, model, background) for row, part in zip(rows, read, strict=True)]
+        matches = [_match(sight, row, model, background) for row in rows]
         column = np.asarray(matches, np.float32)[:, None]
         seen = float(fuse.probability(column, [part.weight for part in read])[0])
     told, demanded = [], 1.0
@@ -124,10 +124,13 @@ def score(sight: Sight, model: JointEmbedder, background: Background) -> float:
     return (fuse.either(seen, told) if wanted else seen) * demanded
 
 
-def _match(sight: Sight, row: int, modality: str | None, model: JointEmbedder, background: Background) -> float:
+def _match(sight: Sight, row: int, model: JointEmbedder, background: Background) -> float:
     similarity, peak = sight.view.similarities[row, sight.stretch.peak], sight.stretch.peak
-    vector = sight.event.parts[row].vector
-    if modality == "text":
+    part = sight.event.parts[row]
+    vector = part.vector
+    if part.modality is None:
+        return fuse.there(float(sight.view.standing[row, peak]))
+    if part.modality == "text":
         location, scale = background.best_of_library
         above = (float(similarity) / background.deviation - location) / scale
         return float(1 / (1 + np.exp(-_SLOPE * (above - _MIDDLE))))

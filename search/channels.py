@@ -7,7 +7,7 @@ meet only in the curve over a medium's frames (search.fuse), so that each can be
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ class Part:
 
     Attributes:
         channel: its name in the evidence: "words", "picture" or "feedback".
-        modality: decides how a similarity is read as a probability; None: it is not read.
+        modality: decides how a similarity is read as a probability; None: it is only compared with the library.
         vector: (dim,) float32, unit norm.
         weight: below 0 pushes away.
     """
@@ -98,10 +98,12 @@ def _words(terms: Sequence[Term], model: JointEmbedder) -> list[Part]:
         return []
     vectors = model.embed_texts([term.text for term in seen])
     weights = [term.weight * (COLOR_WORD_WEIGHT if term.channel == "color" else 1.0) for term in seen]
-    return [
-        Part("words", "text", vector, weight, term.text)
-        for term, vector, weight in zip(seen, vectors, weights, strict=True)
-    ]
+    return _apart(
+        [
+            Part("words", "text", vector, weight, term.text)
+            for term, vector, weight in zip(seen, vectors, weights, strict=True)
+        ]
+    )
 
 
 def _mentions(terms: Sequence[Term]) -> tuple[Mention, ...]:
@@ -119,9 +121,29 @@ def _pictures(images: Sequence[ImageQuery], model: JointEmbedder) -> list[Part]:
     if not images:
         return []
     vectors = model.embed_images([image.rgb for image in images])
+    return _apart(
+        [
+            Part("picture", "image", vector, image.weight, image.label)
+            for image, vector in zip(images, vectors, strict=True)
+        ]
+    )
+
+
+def _apart(parts: list[Part]) -> list[Part]:
+    """What is unwanted without what it shares with the wanted: "chair -armchair" must not push chairs away.
+
+    The unwanted vector less its projection on the wanted one (Widdows 2003, "Orthogonal Negation in Vector Spaces for
+    Modelling Word-Meanings").
+    """
+    wanted = [part.vector * part.weight for part in parts if part.weight > 0]
+    if not wanted:
+        return parts
+    towards = _unit(np.sum(wanted, axis=0))
     return [
-        Part("picture", "image", vector, image.weight, image.label)
-        for image, vector in zip(images, vectors, strict=True)
+        part
+        if part.weight > 0
+        else replace(part, modality=None, vector=_unit(part.vector - (part.vector @ towards) * towards))
+        for part in parts
     ]
 
 

@@ -18,8 +18,12 @@ import numpy.typing as npt
 LEAST_DEVIATION = 1e-3  # when all frames are alike in a part, it says nothing rather than dividing by nothing
 # What a full find in a channel adds, in deviations; a frame that shows what is asked stands at 3 to 5.
 HEIGHTS = {"caption": 3.0, "speech": 2.0, "screen": 2.0, "tag": 2.0, "color": 2.0}
-# An unwanted part takes a frame out from this standing on, if it also stands higher there than what is wanted.
-OUT_FROM = 1.5
+# An unwanted part takes a frame out from the first standing on if it also stands higher there than what is wanted, and
+# from the second on whatever else is there.
+OUT_FROM, OUT_ANYWAY = 1.5, 3.0
+# From here on it lowers a frame: every frame stands a little over the average in something.
+LOWERS_FROM = 1.0
+_UNWANTED_SLOPE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +50,18 @@ class Fusion:
         What is unwanted only lowers: that a frame is far from it makes it no better than another that is.
         """
         standing = self.standing(similarities)
-        standing = np.where(self.weights < 0, np.maximum(standing, 0), standing)
+        standing = np.where(self.weights < 0, np.maximum(standing - LOWERS_FROM, 0), standing)
         out: npt.NDArray[np.float32] = (standing * self.weights).sum(axis=0, dtype=np.float32)
         return out
 
     def unwanted(self, similarities: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-        """(parts, n) -> (n,) frames that are out: something unwanted stands out there more than what is wanted."""
+        """(parts, n) -> (n,) frames that are out: something unwanted stands out there."""
         wanted, negative = self.weights[:, 0] > 0, self.weights[:, 0] < 0
         if not negative.any() or not wanted.any():
             return np.zeros(similarities.shape[1], dtype=bool)
         standing = self.standing(similarities)
         worst, best = standing[negative].max(axis=0), standing[wanted].max(axis=0)
-        out: npt.NDArray[np.bool_] = (worst >= OUT_FROM) & (worst >= best)
+        out: npt.NDArray[np.bool_] = ((worst >= OUT_FROM) & (worst >= best)) | (worst >= OUT_ANYWAY)
         return out
 
 
@@ -69,6 +73,11 @@ def fit(sample: npt.NDArray[np.float32], weights: Sequence[float]) -> Fusion:
         deviation=np.maximum(sample.std(axis=1, keepdims=True), LEAST_DEVIATION),
         weights=asked / max(float(np.abs(asked).sum()), 1e-9),
     )
+
+
+def there(standing: float) -> float:
+    """Probability that something unwanted is in a frame of this standing; even at the one that takes it out anyway."""
+    return float(1 / (1 + np.exp(-_UNWANTED_SLOPE * (standing - OUT_ANYWAY))))
 
 
 def probability(matches: npt.NDArray[np.float32], weights: Sequence[float]) -> npt.NDArray[np.float32]:

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from data.types import Segment
 
-# A moment reaches as far as the curve keeps this share of its peak's height over the average frame. Of .5 to .85, .7
-# did best over the samples' queries (R1@0.3); averaging neighbouring frames first, or a floor of each film's own, did
-# worse.
-VALLEY = 0.7
+# A moment reaches as far as the curve keeps this share of its peak's height over the average frame. Of .4 to .75, .6
+# did best over the samples' queries (R1@0.3 .50); averaging neighbouring frames first, or a floor of each film's own,
+# did worse.
+VALLEY = 0.6
 OVER_A_CUT = 0.0
 
 

@@ -40,13 +40,14 @@ class View:
     """One event over all frames of one medium.
 
     Attributes:
-        similarities: (parts, n), the frames' biases taken off where words are asked.
+        similarities: (parts, n), the frames' biases taken off where words are asked. standing: the same, see Fusion.
         curves: of its mentions, in order. palette: agreement with the query's colours, (n,) or None.
         relevance: (n,), 0 the library's average frame; -inf where a demand is not met.
     """
 
     frames: FrameVectors
     similarities: npt.NDArray[np.float32]
+    standing: npt.NDArray[np.float32]
     curves: tuple[mentions.Curve, ...]
     palette: npt.NDArray[np.float32] | None
     relevance: npt.NDArray[np.float32]
@@ -146,7 +147,7 @@ def view(
     if palette_weight > 0:
         agreement = mentions.palette_curve(palette, segments, frames).strength
         relevance += PALETTE_HEIGHT * palette_weight * agreement
-    return View(frames, seen, tuple(curves), agreement, relevance)
+    return View(frames, seen, fusion.standing(seen), tuple(curves), agreement, relevance)
 
 
 def height_of(mention: Mention, curve: mentions.Curve) -> npt.NDArray[np.float32]:

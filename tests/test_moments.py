@@ -18,7 +18,7 @@ def curve_of(*values: float) -> np.ndarray:
 
 
 def test_a_hump_is_one_moment_with_its_peak() -> None:
-    curve = curve_of(-1, -1, 1.5, 2, 1.6, 1.2, -1)
+    curve = curve_of(-1, -1, 1.5, 2, 1.6, 1.1, -1)
     (best,) = moments.stretches(curve, most=1)
     assert (best.first, best.peak, best.last) == (2, 3, 4)
 
