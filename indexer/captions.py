@@ -7,9 +7,13 @@ are in the result cache: the next run takes up there.
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,9 +27,9 @@ from models.base import Caption, Captioner, Clip
 
 FRAME_RATE_FPS, GIF_RATE_FPS = 2.0, 5.0  # what Qwen3-VL was trained on; GIFs are short and quick
 MOST_FRAMES, MOST_GIF_FRAMES = 32, 64  # decoded a segment; models may look at fewer
-SHORT_SIDE = 512
+FRAME_PIXELS = 512 * 512  # as much of a frame as models see: 256 tokens of 32 x 32 for a pair
 STILL_SIDE = 1024
-BATCH_BYTES = 192 << 20  # pixels held for one batch of clips
+BATCH_CLIPS, BATCH_BYTES = 64, 512 << 20  # asked about at once: so many clips, or so many pixels of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +70,12 @@ def clip_of(item: MediaItem, segment: Segment, heard: Sequence[TextSpan], settin
         is_gif = item.info.kind == "gif"
         most, fastest = (MOST_GIF_FRAMES, GIF_RATE_FPS) if is_gif else (MOST_FRAMES, FRAME_RATE_FPS)
         rate_fps = min(fastest, most / max(segment.end_s - segment.start_s, 1e-3))
+        sides = sorted((max(item.info.width, 1), max(item.info.height, 1)))
+        short_side = max(64, math.isqrt(FRAME_PIXELS * sides[0] // sides[1]))
         frames: list[Pixels] = []
         times_s: list[float] = []
         for frame in source.frames(
-            rate_fps=rate_fps, start_s=segment.start_s, end_s=segment.end_s, short_side=SHORT_SIDE
+            rate_fps=rate_fps, start_s=segment.start_s, end_s=segment.end_s, short_side=short_side
         ):
             # The first frame may have come on screen before the segment began; what is shown is what stands there then.
             time_s = max(frame.time_s or 0.0, segment.start_s)
@@ -165,25 +171,27 @@ def caption_media(
     run = _Run(store, captioner, language, how, on_progress)
     run.total = sum(len(store.segments(item.media_id)) for item in todo)  # a medium has one at least
     interrupted = False
-    for item in todo:
-        segments = store.segments(item.media_id)
-        heard = store.texts(item.media_id, ("speech", "screen"))
-        run.begin(item, len(segments))
-        for segment in segments:
+
+    def jobs() -> Iterator[_Job]:
+        for item in todo:
+            segments = store.segments(item.media_id)
+            heard = store.texts(item.media_id, ("speech", "screen"))
+            run.begin(item, len(segments))
+            yield from ((item, segment, heard) for segment in segments)
+
+    with closing(_ahead(jobs(), lambda job: clip_of(*job, settings))) as decoded:
+        for (item, segment, _), clip in decoded:
             if should_stop is not None and should_stop():
                 interrupted = True
                 break
             try:
-                run.add(item, segment, clip_of(item, segment, heard, settings))
+                run.add(item, segment, clip.result())
             except MissingMedia as error:  # away, not bad: it is tried again next time
                 run.abandon(item, str(error))
-                break
             except MediaError as error:
                 run.told(item, segment, Caption("", failed=str(error)))
-            if run.waiting_bytes >= BATCH_BYTES or len(run.waiting) >= settings.batch_size:
+            if run.waiting_bytes >= BATCH_BYTES or len(run.waiting) >= BATCH_CLIPS:
                 run.flush()
-        if interrupted:
-            break
     if not interrupted:
         run.flush()
     return CaptionReport(
@@ -196,6 +204,24 @@ def caption_media(
         seconds=round(time.monotonic() - started, 3),
         interrupted=interrupted,
     )
+
+
+_Job = tuple[MediaItem, Segment, Sequence[TextSpan]]
+
+
+def _ahead(jobs: Iterable[_Job], work: Callable[[_Job], Clip]) -> Generator[tuple[_Job, Future[Clip]], None, None]:
+    """Jobs in order, each with its clip, decoded while the ones before are looked at: decoders let threads run."""
+    workers = min(8, max(1, (os.cpu_count() or 1) // 2))
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="secondsight-clips")
+    waiting: deque[tuple[_Job, Future[Clip]]] = deque()
+    try:
+        for job in jobs:
+            waiting.append((job, pool.submit(work, job)))
+            if len(waiting) > 2 * workers:
+                yield waiting.popleft()
+        yield from waiting
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @dataclass(slots=True)
@@ -237,8 +263,10 @@ class _Run:
         self.waiting_bytes += sum(frame.nbytes for frame in clip.frames)
 
     def abandon(self, item: MediaItem, reason: str) -> None:
-        self.total -= self._open.pop(item.media_id).left
-        self.failed.append(Failure(str(item.path), reason))
+        open_ = self._open.pop(item.media_id, None)
+        if open_ is not None:
+            self.total -= open_.left
+            self.failed.append(Failure(str(item.path), reason))
 
     def flush(self) -> None:
         waiting, self.waiting, self.waiting_bytes = self.waiting, [], 0

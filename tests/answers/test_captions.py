@@ -122,13 +122,13 @@ def test_only_what_was_named(fake: FakeServer, settings: Settings, shelf: Path) 
         run(fake, settings, shelf / "elsewhere")
 
 
-def test_stopping_keeps_what_is_whole(fake: FakeServer, settings: Settings) -> None:
+def test_stopping_keeps_what_is_whole(fake: FakeServer, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
-    small = settings.model_copy(update={"batch_size": 1})
-    report = run(fake, small, on_progress=lambda *told: done.append(told[0]), should_stop=lambda: len(done) >= 2)
+    monkeypatch.setattr("indexer.captions.BATCH_CLIPS", 1)
+    report = run(fake, settings, on_progress=lambda *told: done.append(told[0]), should_stop=lambda: len(done) >= 2)
     assert report.interrupted and 1 <= report.media < 3 and asked(fake) == 2
     assert sum(map(bool, captions(settings).values())) == report.media, "a medium is whole or not there"
-    rest = run(fake, small)
+    rest = run(fake, settings)
     assert report.media + rest.media == 3 and asked(fake) == report.clips + rest.clips, "nothing is asked twice"
 
 
