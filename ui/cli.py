@@ -33,6 +33,9 @@ app.add_typer(chapters_app)
 app.add_typer(metadata_app)
 
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the page.")]
+GroupBy = Annotated[
+    str, typer.Option("--group-by", help="One result for each value of a field, its best.", metavar="FIELD")
+]
 NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Do not open a browser window.")]
 
 
@@ -97,14 +100,18 @@ def search(
         str | None, typer.Option(help="A picture to search by, or a video and its second.", metavar="FILE[@SECONDS]")
     ] = None,
     kind: Annotated[list[str] | None, typer.Option(help="image, gif or video; may be repeated.")] = None,
+    group_by: GroupBy = "",
     open_first: Annotated[bool, typer.Option("--open", help="Play the first result at its second.")] = False,
     library: Library = None,
     as_json: Json = False,
 ) -> None:
-    """Find moments by words, by a picture, or by both."""
+    """Find moments by words, by a picture, or by both.
+
+    The words may be a query: "beach -people", "a dog jumps then it swims", "said:hello", "sofa price<500".
+    """
     from ui.commands import search
 
-    search.run(" ".join(words or ()), k, image, kind or [], open_first, library, as_json)
+    search.run(" ".join(words or ()), k, image, kind or [], open_first, library, as_json, group_by=group_by)
 
 
 @app.command()
@@ -116,6 +123,11 @@ def similar(
     ] = None,
     k: Results = 10,
     kind: Annotated[list[str] | None, typer.Option(help="image, gif or video; may be repeated.")] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Only the very same picture, at any size.")] = False,
+    colors: Annotated[
+        float, typer.Option(min=0, max=10, help="How much the very colours count beside what is shown; 0 to 10.")
+    ] = 0.0,
+    group_by: GroupBy = "",
     open_first: Annotated[bool, typer.Option("--open", help="Play the first result at its second.")] = False,
     library: Library = None,
     as_json: Json = False,
@@ -123,16 +135,26 @@ def similar(
     """Find what looks like this."""
     from ui.commands import search
 
-    search.run_similar(file, box, k, kind or [], open_first, library, as_json)
+    search.run_similar(
+        file, box, k, kind or [], open_first, library, as_json, exact=exact, colors=colors, group_by=group_by
+    )
 
 
 @app.command()
 @reported
-def info(library: Library = None, as_json: Json = False) -> None:
-    """What the library holds, and with which models it was made."""
+def info(
+    file: Annotated[Path | None, typer.Argument(help="All that is known of this file.", metavar="FILE")] = None,
+    library: Library = None,
+    as_json: Json = False,
+) -> None:
+    """What the library holds, and with which models it was made; or everything it knows of a file."""
+    from ui.commands import facts
     from ui.commands import library as commands
 
-    commands.info(library, as_json)
+    if file is not None:
+        facts.run(file, library, as_json)
+    else:
+        commands.info(library, as_json)
 
 
 @app.command("list")

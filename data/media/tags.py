@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MAX_TAG_CHARS = 200
 _ENCODINGS = ("utf-8-sig", "gb18030", "cp1252")  # tried in this order; UTF-16 tells itself by its mark
 _BIDI = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0xFEFF])  # may reorder a page
-_ISO6709 = re.compile(r"([+-]\d{1,3}(?:\.\d+)?)([+-]\d{1,3}(?:\.\d+)?)")
+_ISO6709 = re.compile(r"([+-]\d{2}(?:\d\d){0,2}(?:\.\d+)?)([+-]\d{3}(?:\d\d){0,2}(?:\.\d+)?)(?!\d)")
 
 
 def clean(value: object, most_chars: int = MAX_TAG_CHARS) -> str:
@@ -96,19 +96,33 @@ def _exif_time(text: object, offset: object) -> str:
 def from_container(metadata: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     """(captured_at, tags) from a container's metadata (keys in any case)."""
     facts = {key.lower(): value for key, value in metadata.items()}
-    apple = "com.apple.quicktime."
+    apple, android = "com.apple.quicktime.", "com.android."
     captured = _container_time(facts.get(f"{apple}creationdate") or facts.get("creation_time", ""))
     tags: dict[str, object] = {
         "title": facts.get("title") or facts.get(f"{apple}title"),
         "camera": _camera(
-            facts.get(f"{apple}make") or facts.get("make"), facts.get(f"{apple}model") or facts.get("model")
+            facts.get(f"{apple}make") or facts.get("make") or facts.get(f"{android}manufacturer"),
+            facts.get(f"{apple}model") or facts.get("model") or facts.get(f"{android}model"),
         ),
         "lens": facts.get(f"{apple}camera.lens_model"),
     }
     place = _ISO6709.match(facts.get(f"{apple}location.iso6709") or facts.get("location") or "")
     if place:
-        tags |= _position(float(place[1]), float(place[2]))
+        tags |= _position(_iso6709(place[1], 2), _iso6709(place[2], 3))
     return captured, _kept(tags)
+
+
+def _iso6709(text: str, degree_digits: int) -> float:
+    """±DD.D, ±DDMM.M or ±DDMMSS.S (of longitudes DDD) in degrees; ISO 6709:2008, annex H."""
+    sign, digits = (-1 if text[0] == "-" else 1), text[1:]
+    whole = digits.partition(".")[0]
+    pairs = (len(whole) - degree_digits) // 2
+    if not pairs:
+        return sign * float(digits)
+    parts = [float(digits[:degree_digits])]
+    parts += [float(digits[degree_digits + 2 * i : degree_digits + 2 * i + 2]) for i in range(pairs - 1)]
+    parts.append(float(digits[degree_digits + 2 * (pairs - 1) :]))
+    return sign * sum(part / 60**i for i, part in enumerate(parts))
 
 
 def _container_time(text: str) -> str:

@@ -177,3 +177,15 @@ def test_the_command_says_what_was_passed_over(library, tmp_path):
     assert json.loads(told.stdout)["fields"]["price"] == {"type": "number", "files": 3, "values": 3}
     wrong = runner.invoke(app, ["metadata", str(tmp_path / "no.csv"), "--library", str(library)])
     assert wrong.exit_code == 2 and "no.csv" in wrong.stderr
+
+
+def test_all_that_is_known_of_a_file(library):
+    from typer.testing import CliRunner
+
+    file = library.parent / "media" / "products" / "SS-1005_a.jpg"
+    done = CliRunner().invoke(app, ["info", str(file), "--library", str(library), "--json"])
+    told = json.loads(done.stdout)
+    assert told["fields"]["title"] == "Red one" and told["kind"] == "image" and told["aspect"] == "1:1"
+    assert "white" in told["colors"] and "red" in told["colors"] and "coffee maker" in told["tags"]
+    other = CliRunner().invoke(app, ["info", str(library.parent / "no.jpg"), "--library", str(library)])
+    assert other.exit_code == 2 and "no.jpg" in other.stderr
