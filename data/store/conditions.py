@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -22,40 +22,59 @@ Paths = Callable[[], Mapping[str, Sequence[str]]]
 
 _ORDER = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 _ESCAPED_TEXTS = ("captured_at", "container", "codec")
+MOST_HELD = 100  # names and conditions whose answers are kept for one state of the library
 
 
-def hold(asked: Sequence[Condition], media: Media, rows: npt.NDArray[np.intp], paths: Paths) -> npt.NDArray[np.bool_]:
-    """(len(rows),) whether all conditions hold for each of these rows of `media`.
+def hold(asked: Sequence[Condition], media: Media, paths: Paths) -> npt.NDArray[np.bool_]:
+    """(m,) whether all conditions hold for each of the `media`.
 
     Args:
         paths: media_id -> its paths, called only where a condition asks for them.
     """
-    result = np.ones(len(rows), dtype=bool)
+    result = np.ones(len(media.editions), dtype=bool)
     for condition in asked:
-        values = _values(condition.name, media, rows, paths)
-        result &= np.fromiter((_any(condition, each) for each in values), dtype=bool, count=len(rows))
+        if condition.name == "path":
+            named = paths()
+            every = (named.get(media_id, ()) for media_id in media.row_of)
+            holds = np.fromiter((_any(condition, each) for each in every), dtype=bool, count=len(result))
+        else:
+            holds = _held(condition, media)
+        result &= holds
     return result
 
 
-def _values(name: str, media: Media, rows: npt.NDArray[np.intp], paths: Paths) -> Iterable[Sequence[FieldValue]]:
-    """What each row has under a name: nothing, one value, or the paths of all its copies."""
-    if name == "path":
-        named = paths()
-        return (named.get(media_id, ()) for media_id in media.ids(rows))
+def _held(condition: Condition, media: Media) -> npt.NDArray[np.bool_]:
+    """`condition` on a name under which a medium has one value or none; each is read and asked once."""
+    key = (repr(condition),)  # of equal conditions True and 1.0 are told apart by "contains"
+    holds: npt.NDArray[np.bool_] | None = media.facts.get(key)
+    if holds is not None:
+        return holds
+    read = media.facts.get(condition.name)
+    if read is None:
+        values = _values(condition.name, media)
+        numbers = (np.nan if value is None or isinstance(value, str) else value for value in values)
+        read = values, np.fromiter(numbers, dtype=float, count=len(values))
+    values, of_number = read
+    if condition.op in _ORDER and not isinstance(condition.value, str):
+        holds = _ORDER[condition.op](of_number, condition.value)
+    else:
+        one = (_any(condition, () if value is None else (value,)) for value in values)
+        holds = np.fromiter(one, dtype=bool, count=len(values))
+    if len(media.facts) >= MOST_HELD:
+        media.facts.clear()
+    media.facts[condition.name], media.facts[key] = read, holds
+    return holds
+
+
+def _values(name: str, media: Media) -> list[FieldValue | None]:
+    """What each of the media has under a name."""
     if name == "camera":
-        tags = media.table["tags"].take(rows).to_pylist()
-        return (_one(json.loads(text).get("camera")) for text in tags)
+        return [json.loads(text).get("camera") for text in media.table["tags"].to_pylist()]
     if name in FACTS:
-        column = media.table[name].take(rows).to_pylist()
-        if name in _ESCAPED_TEXTS:
-            return (_one(decode(text) or None) for text in column)
-        return map(_one, column)
+        column = media.table[name].to_pylist()
+        return [decode(text) or None for text in column] if name in _ESCAPED_TEXTS else column
     key = name.removeprefix("field.")
-    return (_one(json.loads(text).get(key)) for text in media.table["fields"].take(rows).to_pylist())
-
-
-def _one(value: FieldValue | None) -> Sequence[FieldValue]:
-    return () if value is None else (value,)
+    return [json.loads(text).get(key) for text in media.table["fields"].to_pylist()]
 
 
 def _any(condition: Condition, values: Sequence[FieldValue]) -> bool:

@@ -339,10 +339,7 @@ class Reader:
     def _allowed(self, media: Media, where: Filter) -> npt.NDArray[np.bool_]:
         """(m,) which media `where` lets through, conditions included."""
         allowed = media.allowed(where)
-        rows = np.flatnonzero(allowed)
-        if where.conditions and len(rows):
-            allowed[rows] = conditions.hold(where.conditions, media, rows, lambda: self._paths())
-        return allowed
+        return allowed & conditions.hold(where.conditions, media, self._paths) if where.conditions else allowed
 
     def _paths(self) -> dict[str, list[str]]:
         """media_id -> its paths."""

@@ -7,7 +7,7 @@ edition (see data.store.rows): an edition never changes, so a newer state of the
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -37,6 +37,7 @@ class Media:
         editions: (m,) int64, rising.
         kinds: (m,) their kinds.
         row_of: media_id -> row.
+        facts: what data.store.conditions has read of them: reading the text of their fields takes long.
     """
 
     version: int
@@ -44,6 +45,7 @@ class Media:
     editions: npt.NDArray[np.int64]
     kinds: npt.NDArray[Any]
     row_of: dict[str, int]
+    facts: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @staticmethod
     def read(table: Any) -> Media:
