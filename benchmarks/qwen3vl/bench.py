@@ -3,8 +3,8 @@
     python benchmarks/qwen3vl/bench.py --whole --out table.json    # one NVIDIA GPU with 80 GB or more
 
 Every row is a ratio inside this run. The clips are 8 frame positions of 64 tokens behind their times, 588 tokens.
-Ours is timed from uint8 patches in host memory to tokens or vectors on the host; plain transformers gets its tensors
-on the GPU already. Agreement is measured first, on the same weights and clips. With --whole, random weights are
+Ours is timed from resized uint8 frames in host memory to tokens or vectors on the host; plain transformers gets its
+tensors on the GPU already. Agreement is measured first, on the same weights and clips. With --whole, random weights are
 written as checkpoint folders and used as the profile qwen3-vl does: from frames and words to texts, vectors and scores.
 """
 
@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from models.qwen3vl import engine as engine_module
 from models.qwen3vl.engine import PackedEngine
-from models.qwen3vl.pixels import PATCH_DIM, Patches
+from models.qwen3vl.pixels import Patches
 from models.qwen3vl.plain import PlainEngine
 from models.qwen3vl.prompting import Prompt, assemble
 from models.qwen3vl.sampling import Sampling
@@ -82,8 +82,8 @@ def clip(rng: np.random.Generator, pairs: int = 8, side: int = 16) -> Prompt:
     ids = words(12)
     for _ in range(pairs):
         ids += [*words(6), VISION_START, VIDEO_PAD, VISION_END]
-    data = rng.integers(0, 256, (pairs * side * side, PATCH_DIM), dtype=np.uint8)
-    return assemble(ids, [Patches(data, pairs, side, side)], [side * side // 4] * pairs, {VIDEO_PAD})
+    frames = rng.integers(0, 256, (2 * pairs, 16 * side, 16 * side, 3), dtype=np.uint8)
+    return assemble(ids, [Patches(frames)], [side * side // 4] * pairs, {VIDEO_PAD})
 
 
 def seconds(work: Any, repeats: int = 3, warm: int = 1) -> float:

@@ -124,7 +124,7 @@ def times_of(item: Any) -> tuple[float | None, float | None]:
             return times_of(value)
         both = stretch(value)
         return both or (seconds(value), None)
-    return (start_s, end_s) if start_s is not None else (end_s, None)
+    return (start_s, end_s) if start_s is not None else (end_s, end_s)  # a point: nothing says when it began
 
 
 def items(value: Any) -> Iterator[Any]:
@@ -138,10 +138,10 @@ def items(value: Any) -> Iterator[Any]:
         else:
             for name, words in value.items():
                 both = stretch(name) or (seconds(name), None)
-                if both[0] is not None:
-                    yield [*both, words]
-                elif isinstance(words, dict):
+                if isinstance(words, dict) and (both[0] is None or times_of(words)[0] is not None):
                     yield words
+                elif both[0] is not None:
+                    yield [*both, words_of(words) or words]
     elif isinstance(value, list):
         if len(value) in (2, 3) and not any(isinstance(entry, dict | list) for entry in value) and stretch(value[:2]):
             yield value

@@ -142,6 +142,8 @@ class _Reader:
         while self.at < len(self.text) and self.text[self.at] not in stops:
             if name and self.text[self.at] in _COLON:
                 break
+            if not name and self.text[self.at] in _QUOTES and self.text[self.at - 1].isspace() and self.at > start:
+                break  # 11 "end": a comma is missing
             self.at += 1
         if self.at >= len(self.text) and not name:
             return _CUT  # 12 may have been going to be 12.5

@@ -22,7 +22,7 @@ POINT_S = 1.0  # how long something lasts that was given one second only
 _SPAN_OF_BOXES = 1000.0  # Qwen3-VL's corners run from 0 to 1000 of width and height
 
 _THOUGHT = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.I)
-_THOUGHT_END = re.compile(r".*</think(?:ing)?>", re.DOTALL | re.I)
+_THOUGHT_END = re.compile(r"</think(?:ing)?>", re.I)
 
 
 def caption(text: str, clip: Clip, language: str = "en") -> Caption | None:
@@ -86,9 +86,8 @@ def answer(text: str, clips: Sequence[Clip]) -> Answer | None:
 
 def _body(text: str) -> str:
     """The answer without the thinking before it."""
-    text = text[: loose_json.LONGEST]
-    text = _THOUGHT.sub("", text)
-    return _THOUGHT_END.sub("", text).strip()
+    text = _THOUGHT.sub("", text[: loose_json.LONGEST])
+    return _THOUGHT_END.split(text)[-1].strip()
 
 
 def _caption_of(value: Any, clip: Clip, language: str) -> Caption | None:

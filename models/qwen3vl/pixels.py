@@ -1,7 +1,7 @@
-"""Pixels to the patches of Qwen3-VL's vision tower, without torch: PIL bicubic, then one numpy transpose.
+"""Pixels as Qwen3-VL's vision tower takes them, without torch: resized by PIL's bicubic filter, then cut into patches.
 
-The patches stay uint8: they are a quarter of the bytes on the way to the GPU, and rescaling and normalising
-(x / 127.5 - 1, the published mean and deviation of 0.5) is done there in float32 as the published processor does.
+Pictures stay uint8: they are a quarter of the bytes on the way to the GPU. They are cut there, and rescaled and
+normalised there (x / 127.5 - 1, the published mean and deviation of 0.5) in float32 as the published processor does.
 Sizes follow the processors of transformers (`smart_resize`, image and video differ); a test holds the two equal.
 """
 
@@ -23,6 +23,7 @@ TEMPORAL = 2
 FACTOR = PATCH * MERGE  # a token is FACTOR x FACTOR pixels
 PATCH_DIM = 3 * TEMPORAL * PATCH * PATCH
 MAX_ASPECT = 200  # the published limit
+CUT_ORDER = (0, 2, 5, 3, 6, 8, 1, 4, 7)  # of the axes of `cut`, for patches in merge-block order
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +45,36 @@ def frames_budget(frames: int, tokens_per_pair: int) -> PixelBudget:
 
 @dataclass(frozen=True, slots=True)
 class Patches:
-    """One picture, or one clip, as the vision tower takes it.
+    """One picture, or one clip, resized.
 
     Attributes:
-        data: (time * height * width, 1536) uint8, patches in merge-block order, each (channel, frame, row, column).
+        frames: (2 * time, 16 * height, 16 * width, 3) uint8, or one frame that stands for both of a pair (a still).
         time, height, width: the grid: pairs of frames, and patches down and across (both even).
     """
 
-    data: npt.NDArray[np.uint8]
-    time: int
-    height: int
-    width: int
+    frames: Pixels
+
+    @property
+    def time(self) -> int:
+        return -(-len(self.frames) // TEMPORAL)
+
+    @property
+    def height(self) -> int:
+        return self.frames.shape[1] // PATCH
+
+    @property
+    def width(self) -> int:
+        return self.frames.shape[2] // PATCH
+
+    @property
+    def tokens(self) -> int:
+        return self.time * self.tokens_per_pair
+
+    @property
+    def data(self) -> npt.NDArray[np.uint8]:
+        """(time * height * width, 1536) in merge-block order, each patch (channel, frame, row, column)."""
+        frames = np.broadcast_to(self.frames, (TEMPORAL * self.time, *self.frames.shape[1:]))
+        return np.ascontiguousarray(frames.reshape(cut(frames.shape)).transpose(CUT_ORDER)).reshape(-1, PATCH_DIM)
 
     @property
     def tokens_per_pair(self) -> int:
@@ -98,8 +118,7 @@ def clip_size(frames: int, height: int, width: int, budget: PixelBudget) -> tupl
 def image_patches(rgb: Pixels, budget: PixelBudget = IMAGE_BUDGET) -> Patches:
     """One still: its patch pairs hold the same picture twice."""
     height, width = image_size(rgb.shape[0], rgb.shape[1], budget)
-    frame = _resize(rgb, height, width)
-    return _patchify(np.stack([frame, frame]))
+    return Patches(_resize(rgb, height, width)[None])
 
 
 def clip_patches(frames: Sequence[Pixels], budget: PixelBudget) -> Patches:
@@ -108,7 +127,7 @@ def clip_patches(frames: Sequence[Pixels], budget: PixelBudget) -> Patches:
     resized = [_resize(frame, height, width) for frame in frames]
     if len(resized) % TEMPORAL:
         resized.append(resized[-1])
-    return _patchify(np.stack(resized))
+    return Patches(np.stack(resized))
 
 
 def pair_times(times_s: Sequence[float]) -> list[float]:
@@ -146,11 +165,8 @@ def _resize(rgb: Pixels, height: int, width: int) -> Pixels:
     return np.asarray(resized)
 
 
-def _patchify(frames: Pixels) -> Patches:
-    count, height, width, channels = frames.shape
-    time, rows, columns = count // TEMPORAL, height // PATCH, width // PATCH
-    blocks = frames.reshape(
-        time, TEMPORAL, rows // MERGE, MERGE, PATCH, columns // MERGE, MERGE, PATCH, channels
-    )  # time, frame, block row, row in block, y, block column, column in block, x, channel
-    ordered = blocks.transpose(0, 2, 5, 3, 6, 8, 1, 4, 7)
-    return Patches(np.ascontiguousarray(ordered).reshape(-1, PATCH_DIM), time, rows, columns)
+def cut(shape: Sequence[int]) -> tuple[int, ...]:
+    """(frames, height, width, 3) as time, frame, block row, row in it, y, block column, column in it, x, channel."""
+    frames, height, width, channels = shape
+    rows, columns = height // FACTOR, width // FACTOR
+    return frames // TEMPORAL, TEMPORAL, rows, MERGE, PATCH, columns, MERGE, PATCH, channels

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models.qwen3vl.pixels import MERGE, Patches
+from models.qwen3vl.pixels import Patches
 from models.qwen3vl.prompting import Prompt
 
 BATCH = 16
@@ -87,7 +87,7 @@ class PlainEngine:
             seen = prompt.ids[prompt.visual]
             for block in prompt.blocks:
                 (stills if seen[at] == config.image_token_id else clips).append(block)
-                at += len(block.data) // MERGE**2
+                at += block.tokens
         tensors = {"input_ids": ids, "attention_mask": mask, "mm_token_type_ids": kinds}
         for blocks, pixels, grid in (
             (stills, "pixel_values", "image_grid_thw"),

@@ -5,6 +5,8 @@ It runs on the weights of a loaded `Qwen3VLVisionModel`; transformers' own forwa
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.qwen3vl import ops
-from models.qwen3vl.pixels import MERGE, PATCH_DIM, Patches
+from models.qwen3vl.pixels import CUT_ORDER, MERGE, PATCH_DIM, TEMPORAL, Patches, cut
 
 
 class VisionTower:
@@ -39,7 +41,7 @@ class VisionTower:
     def __call__(self, blocks: Sequence[Patches]) -> list[Tensor]:
         # Blocks of one frame size stand together, so that attention is one call for all of them.
         order = sorted(range(len(blocks)), key=lambda i: (blocks[i].height, blocks[i].width))
-        patches = self._upload([blocks[i].data for i in order])
+        patches = self._upload([blocks[i] for i in order])
         tables = [self._table(blocks[i].height, blocks[i].width) for i in order]
         times = [blocks[i].time for i in order]
         position, cos, sin = (
@@ -57,7 +59,7 @@ class VisionTower:
             self._fused.normalise_pixels(patches, self._dtype), self._patch_weight, self._visual.patch_embed.proj.bias
         )
         merged = self._blocks(hidden + position, cos, sin, groups)
-        counts = [len(blocks[i].data) // MERGE**2 for i in order]
+        counts = [blocks[i].tokens for i in order]
         features: list[Tensor] = [merged] * len(blocks)
         for i, part in zip(order, merged.split(counts), strict=True):
             features[i] = part
@@ -85,11 +87,21 @@ class VisionTower:
                 levels.append(self._visual.deepstack_merger_list[self._levels.index(index)](hidden))
         return torch.stack([self._visual.merger(hidden), *levels], dim=1)
 
-    def _upload(self, arrays: list[np.ndarray]) -> Tensor:
-        rows = sum(len(array) for array in arrays)
-        staging = torch.empty((rows, PATCH_DIM), dtype=torch.uint8, pin_memory=self.device.type == "cuda")
-        np.concatenate(arrays, out=staging.numpy())
-        return staging.to(self.device, non_blocking=True)
+    def _upload(self, blocks: list[Patches]) -> Tensor:
+        """(patches, 1536) uint8 on the device: whole frames go there, and are cut there."""
+        shapes = [(TEMPORAL * block.time, *block.frames.shape[1:]) for block in blocks]
+        staging = torch.empty(sum(map(math.prod, shapes)), dtype=torch.uint8, pin_memory=self.device.type == "cuda")
+        there, at = staging.numpy(), 0
+        for block, shape in zip(blocks, shapes, strict=True):
+            np.copyto(there[at : at + math.prod(shape)].reshape(shape), block.frames)
+            at += math.prod(shape)
+        here, patches, at = staging.to(self.device, non_blocking=True), [], 0
+        for size, same in itertools.groupby(shapes, key=lambda shape: shape[1:]):
+            shape = (sum(one[0] for one in same), *size)
+            frames = here[at : at + math.prod(shape)].view(cut(shape))
+            patches.append(frames.permute(CUT_ORDER).reshape(-1, PATCH_DIM))
+            at += math.prod(shape)
+        return patches[0] if len(patches) == 1 else torch.cat(patches)
 
     def _table(self, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
         """Learned position, and cosine and sine of the axial rotation, for one frame of this grid in merge order."""
