@@ -7,6 +7,7 @@ inside words, apostrophes, clock times and colons followed by a space are plain 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ MOST_WEIGHT = 10.0
 _CHANNELS: dict[str, TermChannel] = {
     "said": "speech", "text": "screen", "caption": "caption", "tag": "tag", "color": "color", "colour": "color",
 }  # fmt: skip
-_NAMES = {*_CHANNELS, "kind", "path", "in", "after", "before", "camera", "image"}
+_NAMES = {*_CHANNELS, "kind", "path", "in", "after", "before", "camera", "image", "near"}
 _CLOSE = {'"': '"', "“": "”"}
 _TOKEN = re.compile(r"\S+")
 _NAMED = re.compile(r"([A-Za-z_][\w.]*)(:(?!//)|<=|>=|!=|<|>|=)")
@@ -33,6 +34,7 @@ _WITHIN = re.compile(
 _UNIT_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _UNIT_BYTES = {"": 1.0, "b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12}
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2}(T\d{2}(:\d{2}(:\d{2})?)?)?)?)?")
+_KM_A_DEGREE = 111.2  # of latitude
 _SIZES = {"duration": "duration_s", "width": "width", "height": "height", "size": "size_bytes"}
 
 
@@ -222,6 +224,8 @@ class _Reader:
                 self.images.append(Reference(token.value, weight, token.position))
             elif token.op == ":" and token.name == "kind":
                 self._kinds(token)
+            elif token.op == ":" and token.name == "near":
+                self.conditions.extend(self._near(token))
             else:
                 self.conditions.append(self._condition(token))
         return tuple(out)
@@ -257,9 +261,29 @@ class _Reader:
         if key not in known:
             has = f"its fields: {', '.join(sorted(self.fields))}" if self.fields else "it has no fields"
             raise self._wrong(
-                token, f"This library has no field {key!r} ({has})", "Put a space after the sign to look for the words."
+                token,
+                f"This library has no field {key!r} ({has})",
+                "Put a space after the sign to look for the words.",
+                at_name=True,
             )
         return Condition(f"field.{known[key]}", op, self._typed(token, self.fields[known[key]]))
+
+    def _near(self, token: _Token) -> list[Condition]:
+        """A square round a place on the globe, its sides 2 km long unless said."""
+        match = re.fullmatch(r"(-?\d+(?:\.\d+)?),(-?\d+(?:\.\d+)?)(?:,(\d+(?:\.\d+)?)(?:km)?)?", token.value.casefold())
+        if match is None or abs(float(match[1])) > 90 or abs(float(match[2])) > 180 or token.minus:
+            raise self._wrong(
+                token, f"{token.value!r} is no place", "Write it like near:48.858,2.294 or near:48.9,2.3,10km."
+            )
+        latitude, longitude, reach_km = float(match[1]), float(match[2]), float(match[3] or 1)
+        up = reach_km / _KM_A_DEGREE
+        aside = up / max(math.cos(math.radians(min(abs(latitude) + up, 89.9))), 1e-3)
+        return [
+            Condition("latitude", ">=", latitude - up),
+            Condition("latitude", "<=", latitude + up),
+            Condition("longitude", ">=", longitude - aside),
+            Condition("longitude", "<=", longitude + aside),
+        ]
 
     def _named_file(self, token: _Token) -> Condition:
         if token.minus:
@@ -297,8 +321,8 @@ class _Reader:
             raise self._wrong(token, f"{token.name} holds {told}, not {token.value!r}", f"Give {told}.")
         return value
 
-    def _wrong(self, token: _Token, message: str, remedy: str) -> QuerySyntaxError:
-        position = self.text.find(token.value, token.position)
+    def _wrong(self, token: _Token, message: str, remedy: str, *, at_name: bool = False) -> QuerySyntaxError:
+        position = token.position if at_name else self.text.find(token.value, token.position)
         return QuerySyntaxError(message, query=self.text, position=max(position, token.position), remedy=remedy)
 
 

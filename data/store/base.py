@@ -81,6 +81,7 @@ Operator = Literal["=", "!=", "<", "<=", ">", ">=", "contains", "under"]
 # What a Condition may name besides a user's own fields; a user's field of the same name is reached as "field.NAME".
 FACTS = (
     "path", "duration_s", "width", "height", "size_bytes", "captured_at", "container", "codec", "has_audio", "camera",
+    "latitude", "longitude",
 )  # fmt: skip
 
 

@@ -68,8 +68,9 @@ def _held(condition: Condition, media: Media) -> npt.NDArray[np.bool_]:
 
 def _values(name: str, media: Media) -> list[FieldValue | None]:
     """What each of the media has under a name."""
-    if name == "camera":
-        return [json.loads(text).get("camera") for text in media.table["tags"].to_pylist()]
+    if name in ("camera", "latitude", "longitude"):
+        stated = [json.loads(text).get(name) for text in media.table["tags"].to_pylist()]
+        return stated if name == "camera" else [None if value is None else float(value) for value in stated]
     if name in FACTS:
         column = media.table[name].to_pylist()
         return [decode(text) or None for text in column] if name in _ESCAPED_TEXTS else column

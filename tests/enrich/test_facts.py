@@ -2,6 +2,7 @@
 
 import pytest
 
+from data.errors import QuerySyntaxError
 from data.media.tags import from_container
 
 
@@ -44,3 +45,36 @@ def test_cameras_of_phones(written, camera):
 )  # fmt: skip
 def test_when_it_was_taken(written, captured_at):
     assert from_container(written)[0] == captured_at
+
+
+def test_pictures_are_found_by_where_they_were_taken(tmp_path):
+    """EXIF of real files, through the index, asked for by place."""
+    from PIL import Image
+
+    from data.settings import load
+    from indexer.pipeline import index
+    from models.registry import load as load_models
+    from search.engine import SearchEngine
+
+    places = {
+        "paris": ("N", 48.8584, "E", 2.2945),
+        "rio": ("S", 22.9519, "W", 43.2105),
+        "fiji": ("S", 17.7, "E", 179.95),
+    }
+    for number, (name, (north, latitude, east, longitude)) in enumerate(places.items()):
+        exif = Image.Exif()
+        parts = [(float(int(x)), (x - int(x)) * 60, 0.0) for x in (latitude, longitude)]
+        exif.get_ifd(0x8825).update({1: north, 2: parts[0], 3: east, 4: parts[1]})
+        Image.new("RGB", (64, 64), (60 * number, 90, 120)).save(tmp_path / f"{name}.jpg", exif=exif)
+    Image.new("RGB", (64, 64)).save(tmp_path / "nowhere.jpg")
+    models, settings = load_models("lite", load()), load(library=tmp_path / "lib")
+    index([tmp_path], library=tmp_path / "lib", models=models, settings=settings)
+
+    def found(words):
+        return {moment.media.path.stem for moment in engine.search(words).moments}
+
+    with SearchEngine(tmp_path / "lib", models, settings) as engine:
+        assert found("near:48.86,2.3") == {"paris"} and found("near:48.86,2.5") == set()
+        assert found("near:48.86,2.5,20km") == {"paris"} and found("near:-22.9,-43.2,50") == {"rio"}
+        with pytest.raises(QuerySyntaxError, match="near"):
+            found("near:paris")
