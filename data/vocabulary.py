@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +62,5 @@ def _chinese() -> dict[str, str]:
 
 @cache
 def _text() -> str:
-    return (files("data") / "vocabulary.txt").read_text("utf-8")
+    # Not by the package's name: a folder "data" in the working directory would be taken for a part of it.
+    return Path(__file__).with_name("vocabulary.txt").read_text("utf-8")
