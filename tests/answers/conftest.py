@@ -80,7 +80,9 @@ def lite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def here(lite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same, with a result cache of its own and models where they are."""
     (tmp_path / "cache").mkdir()
-    (tmp_path / "cache" / "models").symlink_to(load().cache / "models")
+    for name in ("models", "tags", "search"):  # what all profiles share; results of models are not among it
+        (load().cache / name).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "cache" / name).symlink_to(load().cache / name)
     monkeypatch.setenv("SECONDSIGHT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("SECONDSIGHT_LIBRARY", str(lite / "library"))
     monkeypatch.setenv("SECONDSIGHT_SERVER_TIMEOUT_S", "5")

@@ -20,7 +20,7 @@ def do(*arguments: object) -> Result:
 def do_json(*arguments: object, code: int = 0) -> dict:
     said = do(*arguments, "--json")
     assert said.exit_code == code, said.output
-    return json.loads(said.stdout)
+    return json.loads(said.stdout.splitlines()[-1])
 
 
 def test_lite_says_who_would_do_it(here: Path) -> None:
@@ -108,3 +108,23 @@ def test_a_server_that_is_not_there(here: Path) -> None:
     said = do("ask", "what?", "--models", "server:http://127.0.0.1:9/v1")
     assert said.exit_code == 1 and said.stderr.startswith("Error: The model server at http://127.0.0.1:9/v1")
     assert said.stderr.count("\n") == 1
+
+
+def test_a_library_made_through_a_server(here: Path, fake: FakeServer, tmp_path: Path) -> None:
+    """Index, search with the second look, ask: all by the server that the library remembers."""
+    fake.answer = answers
+    library = tmp_path / "library"
+    report = do_json("index", here / "media", "--models", f"server:{fake.url}", "--library", library)
+    assert report["indexed"] == 3 and not report["warnings"] and report["texts"] > 8
+    described = fake.counts["/chat/completions"]
+    found = do_json("search", "a", "yellow", "picture", "--library", library)
+    looked = [body for body in fake.bodies("/chat/completions")[described:] if body.get("logprobs")]
+    assert looked, "the best are shown to the model once more"
+    assert any(e["channel"] == "rerank" and e["score"] > 0.9 for e in found["results"][0]["evidence"])
+    answer = do_json("ask", "what is the price?", "--in", here / "media" / "film.mp4", "--library", library)
+    assert answer["by_model"] and answer["answered"]
+    again = do_json("index", here / "media", "--models", f"server:{fake.url}", "--library", library)
+    assert again["indexed"] == 0 and again["unchanged"] == 3
+    fake.missing = ("/chat/completions", "/models")
+    lost = do("search", "a yellow picture", "--library", library)
+    assert lost.exit_code in (0, 1) and lost.stderr.count("\n") <= 1
