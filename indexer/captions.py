@@ -328,7 +328,8 @@ def _below(store: Store, roots: Sequence[str]) -> set[str] | None:
 
 
 def _span(text: str, start_s: float | None, end_s: float | None, caption: Caption) -> TextSpan:
-    return TextSpan("caption", text, start_s, end_s, caption.language, source=caption.model)
+    source = f"{caption.model} {caption.prompt}".strip()  # a changed prompt shows
+    return TextSpan("caption", text, start_s, end_s, caption.language, source=source)
 
 
 def _pixels(frame: Frame) -> Pixels:

@@ -49,7 +49,9 @@ def test_what_is_seen_is_found_at_its_second(fake: FakeServer, settings: Setting
     assert (report.media, report.unchanged, report.failed_clips, report.failed) == (3, 0, 0, ())
     found = captions(settings)
     assert [span.text for span in found["red.png"]] == ["A plain red picture."]
-    assert found["red.png"][0].start_s is None and found["red.png"][0].source == "fake-vl@server"
+    assert found["red.png"][0].start_s is None and found["red.png"][0].source.startswith(
+        "fake-vl@server caption_image@"
+    )
     starts = {span.text: span.start_s for span in found["film.mp4"] if span.text.startswith("The screen")}
     for colour, start_s in (("red", 0.0), ("green", 2.0), ("blue", 4.0), ("yellow", 6.0)):
         assert starts[f"The screen is {colour}."] == pytest.approx(start_s, abs=0.01)
