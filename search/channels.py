@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.store.base import Store
-from data.types import ImageQuery, Place, Query, Relation, Term, TextChannel
+from data.types import ImageQuery, Place, Query, Relation, Term, TextChannel, Vectors
 from models.base import JointEmbedder, Modality
 
 CHANNEL = "joint"
@@ -80,15 +80,16 @@ class Event:
         return tuple(mention for mention in self.mentions if mention.demanded and mention.term.weight > 0)
 
 
-def events_of(query: Query, model: JointEmbedder, store: Store) -> list[Event]:
-    """Everything embedded once, whatever number of stages look at it."""
+def events_of(query: Query, model: JointEmbedder, store: Store, sample: Vectors) -> list[Event]:
+    """Everything embedded once, whatever number of stages look at it. sample: (n, dim) frames of the library."""
     first = [*_words(query.terms, model), *_pictures(query.images, model), *_judged(query, store)]
     mentions = _mentions(query.terms)
     if not any(part.weight > 0 for part in first) and not any(mention.term.weight > 0 for mention in mentions):
         first.append(_anything(model, store))
-    events = [Event(tuple(first), mentions)]
+    events = [Event(_apart(first, sample), mentions)]
     for step in query.steps:
-        events.append(Event(tuple(_words(step.terms, model)), _mentions(step.terms), step.relation, step.within_s))
+        parts = _apart(_words(step.terms, model), sample)
+        events.append(Event(parts, _mentions(step.terms), step.relation, step.within_s))
     return events
 
 
@@ -98,12 +99,10 @@ def _words(terms: Sequence[Term], model: JointEmbedder) -> list[Part]:
         return []
     vectors = model.embed_texts([term.text for term in seen])
     weights = [term.weight * (COLOR_WORD_WEIGHT if term.channel == "color" else 1.0) for term in seen]
-    return _apart(
-        [
-            Part("words", "text", vector, weight, term.text)
-            for term, vector, weight in zip(seen, vectors, weights, strict=True)
-        ]
-    )
+    return [
+        Part("words", "text", vector, weight, term.text)
+        for term, vector, weight in zip(seen, vectors, weights, strict=True)
+    ]
 
 
 def _mentions(terms: Sequence[Term]) -> tuple[Mention, ...]:
@@ -121,30 +120,30 @@ def _pictures(images: Sequence[ImageQuery], model: JointEmbedder) -> list[Part]:
     if not images:
         return []
     vectors = model.embed_images([image.rgb for image in images])
-    return _apart(
-        [
-            Part("picture", "image", vector, image.weight, image.label)
-            for image, vector in zip(images, vectors, strict=True)
-        ]
-    )
+    return [
+        Part("picture", "image", vector, image.weight, image.label)
+        for image, vector in zip(images, vectors, strict=True)
+    ]
 
 
-def _apart(parts: list[Part]) -> list[Part]:
-    """What is unwanted without what it shares with the wanted: "chair -armchair" must not push chairs away.
+def _apart(parts: Sequence[Part], sample: Vectors) -> tuple[Part, ...]:
+    """What is unwanted, less what it shares with the wanted: "chair -armchair" must not push chairs away.
 
-    The unwanted vector less its projection on the wanted one (Widdows 2003, "Orthogonal Negation in Vector Spaces for
-    Modelling Word-Meanings").
+    The share is the regression over the library's frames. (The vectors' own projection, as in Widdows 2003, "Orthogonal
+    Negation in Vector Spaces", leaves too much: words of a kind lie further apart than the pictures of it.)
     """
     wanted = [part.vector * part.weight for part in parts if part.weight > 0]
-    if not wanted:
-        return parts
+    if not wanted or not len(sample):
+        return tuple(parts)
     towards = _unit(np.sum(wanted, axis=0))
-    return [
-        part
-        if part.weight > 0
-        else replace(part, modality=None, vector=_unit(part.vector - (part.vector @ towards) * towards))
+    there = sample @ towards - (sample @ towards).mean()
+    spread = max(float(there @ there), 1e-9)
+    return tuple(
+        replace(part, modality=None, vector=_unit(part.vector - float(sample @ part.vector @ there) / spread * towards))
+        if part.weight < 0
+        else part
         for part in parts
-    ]
+    )
 
 
 def _judged(query: Query, store: Store) -> list[Part]:

@@ -113,8 +113,8 @@ class SearchEngine:
         query = self.query(query) if isinstance(query, str) else query
         timing = Timing()
         with timing("embed"):
-            events = events_of(query, self.models.joint, self.store)
             background = self._background()
+            events = events_of(query, self.models.joint, self.store, background.sample)
             fusions = [retrieve.fit(event, background) for event in events]
         where = _filter(query)
         depth = max(FIRST_DEPTH, 4 * query.k)

@@ -128,11 +128,11 @@ def test_failures_stand_at_the_end_with_reasons(shelf: Shelf) -> None:
 
 def test_search_json(shelf: Shelf) -> None:
     answer = ask_json("search", "a", "plain", "red", "picture", "-k", 5, "--library", shelf.library)
-    assert set(answer) == {"query", "no_match", "timing_ms", "results"}
+    assert set(answer) == {"query", "no_match", "matches", "timing_ms", "results"}
     assert answer["query"] == "a plain red picture" and isinstance(answer["no_match"], bool)
     assert [result["rank"] for result in answer["results"]] == [1, 2, 3, 4, 5]
     for result in answer["results"]:
-        assert set(result) == {"rank", "path", "kind", "start_s", "peak_s", "end_s", "score", "evidence"}
+        assert set(result) == {"rank", "path", "kind", "start_s", "peak_s", "end_s", "score", "evidence", "same"}
         assert Path(result["path"]).is_absolute() and Path(result["path"]).exists()
         assert result["evidence"][0]["channel"]
         if result["kind"] == "image":

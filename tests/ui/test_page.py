@@ -78,6 +78,36 @@ def test_words_are_answered_and_no_match_is_said(page_library: Shelf) -> None:
     assert page.session_state.spots and "results in" in texts(page)
 
 
+def test_a_verdict_changes_the_answer_at_once_and_is_kept(page_library: Shelf) -> None:
+    from search.feedback import judgements
+
+    page = run_page()
+    page.text_input(key="q").set_value("a plain colour").run()
+    first = page.session_state.spots[0]
+    before = [spot.key for spot in page.session_state.spots]
+    page.session_state.open = first
+    page.run()
+    assert any("looks like" in text for text in texts(page).splitlines()), "why it was found"
+    page.button(key="verdict_False").click().run()
+    assert not page.exception
+    assert page.session_state.judged.disliked and "drawn by what you liked" in texts(page)
+    assert [spot.key for spot in page.session_state.spots] != before
+    told = list(judgements(page_library.library))
+    assert [(one.query, one.file, one.good) for one in told] == [("a plain colour", str(first.item.path), False)]
+    page.text_input(key="q").set_value("another question").run()
+    assert not page.session_state.judged.disliked
+
+
+def test_the_query_language_is_read_and_its_mistakes_are_one_line(page_library: Shelf) -> None:
+    page = run_page()
+    page.text_input(key="q").set_value("a colour kind:gif").run()
+    assert {spot.item.info.kind for spot in page.session_state.spots} == {"gif"}
+    page.text_input(key="q").set_value('a "colour').run()
+    assert not page.exception and "never closed" in page.error[0].value
+    page.text_input(key="q").set_value("image:/etc/hostname red").run()
+    assert not page.exception and "Pictures cannot be named in words here" in page.error[0].value.replace("\\", "")
+
+
 def test_a_picture_is_asked_by_upload(page_library: Shelf) -> None:
     page = run_page()
     upload = ("red.png", (page_library.media / "red.png").read_bytes(), "image/png")

@@ -12,7 +12,7 @@ from pathlib import Path
 import streamlit as st
 
 from data.media import picture
-from data.types import Box, ImageQuery, Pixels, SearchResponse
+from data.types import Box, ImageQuery, Pixels, Place, SearchResponse
 from ui.app import held
 from ui.text import plain, timecode
 
@@ -68,23 +68,46 @@ class Reference:
             return picture(path, max_pixels=max_pixels)
 
 
-def ask(text: str, reference: Reference | None, kinds: list[str], k: int) -> SearchResponse:
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a person said of results of the question at hand."""
+
+    liked: tuple[Place, ...] = ()
+    disliked: tuple[Place, ...] = ()
+
+    def with_verdict(self, place: Place, good: bool) -> Judged:
+        """The same verdict again takes it back."""
+        mine, other = (self.liked, self.disliked) if good else (self.disliked, self.liked)
+        mine = tuple(one for one in mine if one != place) if place in mine else (*mine, place)
+        other = tuple(one for one in other if one != place)
+        return Judged(mine, other) if good else Judged(other, mine)
+
+
+def ask(
+    text: str,
+    reference: Reference | None,
+    kinds: list[str],
+    k: int,
+    *,
+    group_by: str = "",
+    judged: Judged | None = None,
+) -> SearchResponse:
     """The engine's answer; the last one of this session is kept.
 
     Raises:
         SecondSightError: the library, the models or the picture cannot be used.
     """
-    from search.query import build
-
-    question = (text, reference.key if reference else None, tuple(kinds), k)
+    judged = judged or Judged()
+    question = (text, reference.key if reference else None, tuple(kinds), k, group_by, judged)
     kept = st.session_state.get(_SESSION_KEY)
     if kept is not None and kept[0] == question:
         return kept[1]
     images = [ImageQuery(reference.pixels(), label=reference.title)] if reference else []
-    query = build(text, images=images, kinds=kinds, k=k)
-    if reference and reference.media_id:
-        query = replace(query, exclude_media_id=reference.media_id, exclude_at_s=reference.at_s)
     with held.engine() as engine:
-        response = engine.search(query)
+        # What stands in the box of a page may not name files of the machine that serves it.
+        query = engine.query(text, images=images, kinds=kinds, k=k, group_by=group_by, files=False)
+        if reference and reference.media_id:
+            query = replace(query, exclude_media_id=reference.media_id, exclude_at_s=reference.at_s)
+        response = engine.search(replace(query, liked=judged.liked, disliked=judged.disliked))
     st.session_state[_SESSION_KEY] = (question, response)
     return response

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from data import settings as configuration
+from data.errors import SecondSightError
 from data.settings import Settings
 from data.store.manifest import read_manifest
 from data.types import MediaItem
@@ -108,6 +109,21 @@ def reader():  # type: ignore[no-untyped-def]
     """
     where = settings().library
     return _reader(str(where), read_manifest(where).created_at)
+
+
+def fields() -> list[str]:
+    """Names of the owner's fields; none while there is no library."""
+    where = settings().library
+    try:
+        return _fields(str(where), read_manifest(where).created_at)
+    except SecondSightError:
+        return []
+
+
+@st.cache_data(show_spinner=False, ttl=60, max_entries=2)
+def _fields(library: str, created_at: str) -> list[str]:
+    """Kept for a minute: it reads a row of every medium."""
+    return sorted({name for item in reader().media() for name in item.fields})
 
 
 def media_item(media_id: str) -> MediaItem | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from data.types import MediaItem, Moment
 from ui.app import clips, routes
+from ui.commands.search import why as reasons
 from ui.text import plain, stretch, timecode
 
 _MARKDOWN = re.compile(r"([!-/:-@\[-`{-~])")
@@ -36,8 +37,7 @@ class Spot:
 
     @classmethod
     def of_moment(cls, moment: Moment) -> Spot:
-        why = tuple(plain(e.detail, 160) or f"{plain(e.channel, 20)}, rank {e.rank}" for e in moment.evidence)
-        return cls(moment.media, moment.start_s, moment.peak_s, moment.end_s, moment.score, why)
+        return cls(moment.media, moment.start_s, moment.peak_s, moment.end_s, moment.score, tuple(reasons(moment)))
 
     @classmethod
     def of_medium(cls, item: MediaItem) -> Spot:

@@ -10,37 +10,57 @@ from ui.console import err, out, print_json
 from ui.text import parse_box, parse_reference, path_text, plain, stretch, timecode
 
 if TYPE_CHECKING:
-    from data.types import Moment, SearchResponse
+    from data.types import Evidence, Moment, SearchResponse
     from search.engine import SearchEngine
 
 
 def run(
-    words: str, k: int, image: str | None, kinds: Sequence[str], open_first: bool, library: Path | None, as_json: bool
+    words: str,
+    k: int,
+    image: str | None,
+    kinds: Sequence[str],
+    open_first: bool,
+    library: Path | None,
+    as_json: bool,
+    *,
+    group_by: str = "",
 ) -> None:
     from data.types import ImageQuery
-    from search.query import build
 
-    images = []
-    if image is not None:
-        from data.media import picture
-
-        path, at_s = parse_reference(image)
-        images.append(ImageQuery(picture(path, at_s=at_s), label=plain(path.name)))
-    query = build(words, images=images, kinds=kinds, k=k)
     with _engine(library) as engine:
+        images = []
+        if image is not None:
+            from data.media import picture
+
+            path, at_s = parse_reference(image)
+            pixels = picture(path, at_s=at_s, max_pixels=engine.settings.max_pixels)
+            images.append(ImageQuery(pixels, label=plain(path.name)))
+        query = engine.query(words, images=images, kinds=kinds, k=k, group_by=group_by)
         response = engine.search(query)
     _answer(response, " + ".join(filter(None, (query.text, image))), open_first, as_json)
 
 
 def run_similar(
-    file: str, box: str | None, k: int, kinds: Sequence[str], open_first: bool, library: Path | None, as_json: bool
+    file: str,
+    box: str | None,
+    k: int,
+    kinds: Sequence[str],
+    open_first: bool,
+    library: Path | None,
+    as_json: bool,
+    *,
+    exact: bool = False,
+    colors: float = 0.0,
+    group_by: str = "",
 ) -> None:
     from data.types import Box
 
     path, at_s = parse_reference(file)
     area = Box(*parse_box(box)) if box is not None else None
     with _engine(library) as engine:
-        response = engine.similar(path, at_s=at_s, box=area, k=k, kinds=kinds)
+        response = engine.similar(
+            path, at_s=at_s, box=area, k=k, kinds=kinds, exact=exact, color_weight=colors, group_by=group_by
+        )
     _answer(response, file, open_first, as_json)
 
 
@@ -49,6 +69,7 @@ def as_dict(response: SearchResponse, query: str) -> dict[str, Any]:
     return {
         "query": query,
         "no_match": response.no_match,
+        "matches": response.matches,
         "timing_ms": {stage: round(ms, 2) for stage, ms in response.timing_ms.items()},
         "results": [
             {
@@ -66,18 +87,32 @@ def as_dict(response: SearchResponse, query: str) -> dict[str, Any]:
                         "score": round(evidence.score, 4),
                         "time_s": evidence.time_s,
                         "detail": evidence.detail,
+                        "words": list(evidence.words),
                     }
                     for evidence in moment.evidence
                 ],
+                "same": [str(item.path) for item in moment.same],
             }
             for rank, moment in enumerate(response.moments, start=1)
         ],
     }
 
 
-def why(moment: Moment) -> str:
-    """The evidence of a moment in a few words."""
-    return "; ".join(plain(e.detail, 120) or f"{plain(e.channel, 20)} #{e.rank}" for e in moment.evidence)
+def reason(evidence: Evidence, peak_s: float | None) -> str:
+    """One line of evidence for people, with its second where that is another one than the moment opens at."""
+    told = plain(evidence.detail, 120) or f"{plain(evidence.channel, 20)} #{evidence.rank}"
+    apart = evidence.time_s is not None and peak_s is not None and abs(evidence.time_s - peak_s) >= 1
+    return f"{told} at {timecode(evidence.time_s or 0.0)}" if apart else told
+
+
+def why(moment: Moment) -> list[str]:
+    """The evidence of a moment in a few words a line."""
+    told = [reason(evidence, moment.peak_s) for evidence in moment.evidence]
+    if moment.same:
+        names = ", ".join(plain(item.path.name, 60) for item in moment.same[:3])
+        more = f" and {len(moment.same) - 3} more" if len(moment.same) > 3 else ""
+        told.append(f"the same in {names}{more}")
+    return told
 
 
 def _engine(library: Path | None) -> SearchEngine:
@@ -125,6 +160,10 @@ def _print_table(response: SearchResponse, query: str) -> None:
             stretch(moment.start_s, moment.end_s),
             peak,
             f"{moment.score:.2f}",
-            Text(why(moment)),
+            Text("; ".join(why(moment))),
         )
     console.print(table)
+    fewer = 0 < response.matches < len(response.moments)
+    if fewer and not response.no_match:
+        likely = "1 result is" if response.matches == 1 else f"{response.matches} results are"
+        console.print(f"{likely} likely what was asked; the others are only the nearest.", style="dim", markup=False)

@@ -8,13 +8,19 @@ from itertools import islice
 import streamlit as st
 
 from data.errors import LibraryNotFound, SecondSightError
-from data.types import KINDS, Box
+from data.types import KINDS, Box, Place
+from search.feedback import Judgement, record
 from ui.app import components, held, routes, shown
-from ui.app.asking import Reference, ask
+from ui.app.asking import Judged, Reference, ask
 from ui.app.shown import Spot, markdown
-from ui.text import count, path_text, stretch, timecode
+from ui.text import count, path_text, plain, stretch, timecode
 
 _PAGE = 12
+_HELP = """Words as they come, in English or Chinese. More precisely:
+
+`beach -people` without · `"the very words"` said or written · `a dog jumps then it swims within 20s` in this order ·
+`said:hello` heard · `text:exit` on screen · `color:red` · `kind:video duration<60` · `in:holidays` ·
+`after:2024-01-31` · `price<500` your own fields · `sofa^2` counts double"""
 _UPLOADS = ["jpg", "jpeg", "png", "webp", "avif", "heic", "bmp", "tif", "tiff", "gif"]
 state = st.session_state
 
@@ -27,6 +33,7 @@ def _start() -> None:
         "picking_s": None,
         "k": _PAGE,
         "spots": [],
+        "judged": Judged(),
     }.items():
         state.setdefault(name, value)
 
@@ -45,8 +52,23 @@ def _close() -> None:
 
 def _like(spot: Spot, at_s: float | None, box: Box | None = None) -> None:
     state.reference = Reference(spot.item.path.name, spot.item.media_id, at_s, box)
-    state.k = _PAGE
+    state.k, state.judged = _PAGE, Judged()
     _close()
+
+
+def _judge(spot: Spot, good: bool) -> None:
+    """The verdict changes the question at once, and is kept for `secondsight feedback export`."""
+    before, place = state.judged, Place(spot.item.media_id, spot.peak_s)
+    state.judged = before.with_verdict(place, good)
+    if place in (state.judged.liked if good else state.judged.disliked):
+        text, reference = (state.q or "").strip(), state.reference
+        verdict = Judgement(
+            text, str(spot.item.path), good, reference.title if reference else "", spot.start_s, spot.end_s
+        )
+        try:
+            record(held.settings().library, verdict)
+        except (SecondSightError, OSError) as error:
+            st.toast(f"The verdict counts now but was not kept: {markdown(error)}")
 
 
 def _on_card() -> None:
@@ -87,7 +109,7 @@ def _on_picker() -> None:
 
 
 def _on_question() -> None:
-    state.k = _PAGE
+    state.k, state.judged = _PAGE, Judged()
     _close()
 
 
@@ -105,13 +127,14 @@ def _drop_reference() -> None:
 # What is drawn, from top to bottom.
 
 
-def _question() -> tuple[str, list[str]]:
+def _question() -> tuple[str, list[str], str]:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="question"):
         text = st.text_input(
             "Search",
             key="q",
             max_chars=500,
             placeholder="What are you looking for?  A dog catches a frisbee …",
+            help=_HELP,
             icon=":material/search:",
             label_visibility="collapsed",
             on_change=_on_question,
@@ -126,16 +149,28 @@ def _question() -> tuple[str, list[str]]:
                 max_upload_size=50,
             )
         st.button("Search", type="primary")
-    kinds = st.pills(
-        "Kinds",
-        list(KINDS),
-        selection_mode="multi",
-        format_func={"image": "Images", "gif": "GIFs", "video": "Videos"}.get,
-        key="kinds",
-        label_visibility="collapsed",
-        on_change=_on_question,
-    )
-    return (text or "").strip(), list(kinds or [])
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        kinds = st.pills(
+            "Kinds",
+            list(KINDS),
+            selection_mode="multi",
+            format_func={"image": "Images", "gif": "GIFs", "video": "Videos"}.get,
+            key="kinds",
+            label_visibility="collapsed",
+            on_change=_on_question,
+        )
+        group_by = ""
+        if fields := held.fields():
+            group_by = st.selectbox(
+                "Group by",
+                ["", *fields],
+                format_func=lambda name: f"One result a {plain(name, 40)}" if name else "All results",
+                key="group_by",
+                label_visibility="collapsed",
+                width=220,
+                on_change=_on_question,
+            )
+    return (text or "").strip(), list(kinds or []), group_by or ""
 
 
 def _reference_chip(reference: Reference) -> None:
@@ -185,15 +220,34 @@ def _facts(spot: Spot) -> None:
             st.markdown(f"**{timecode(spot.peak_s or 0)}** in {stretch(spot.start_s, spot.end_s)}")
         for reason in spot.why:
             st.caption(markdown(reason))
+        _verdict(spot)
     size = f"{info.width} × {info.height}"
     length = "" if info.duration_s is None else f", {timecode(info.duration_s)}"
     st.caption(f"{info.kind}, {size}{length}, {markdown(info.codec or info.container, 40)}")
     st.caption(markdown(path_text(spot.item.path), 500))
 
 
-def _results(text: str, reference: Reference | None, kinds: list[str]) -> None:
+def _verdict(spot: Spot) -> None:
+    """Is this what was asked?"""
+    if not ((state.q or "").strip() or state.reference):
+        return
+    place = Place(spot.item.media_id, spot.peak_s)
+    with st.container(horizontal=True, gap="small"):
+        for good, icon, told in ((True, "thumb_up", "More like this"), (False, "thumb_down", "Not this")):
+            given = place in (state.judged.liked if good else state.judged.disliked)
+            st.button(
+                told,
+                icon=f":material/{icon}:",
+                type="primary" if given else "secondary",
+                key=f"verdict_{good}",
+                on_click=_judge,
+                args=(spot, good),
+            )
+
+
+def _results(text: str, reference: Reference | None, kinds: list[str], group_by: str) -> None:
     with st.spinner("Searching …", show_time=False):
-        response = ask(text, reference, kinds, state.k)
+        response = ask(text, reference, kinds, state.k, group_by=group_by, judged=state.judged)
     spots = [Spot.of_moment(moment) for moment in response.moments]
     asked = " and ".join(
         filter(None, (f"“{text}”" if text else "", f"what looks like {reference.title}" if reference else ""))
@@ -207,7 +261,9 @@ def _results(text: str, reference: Reference | None, kinds: list[str]) -> None:
             icon=":material/search_off:",
         )
     total_ms = response.timing_ms.get("total", sum(response.timing_ms.values()))
-    st.caption(f"{count(len(spots), 'result')} in {total_ms:.0f} ms")
+    likely = f", {response.matches} likely what was asked" if response.matches < len(spots) else ""
+    changed = ", drawn by what you liked and did not" if state.judged != Judged() else ""
+    st.caption(f"{count(len(spots), 'result')} in {total_ms:.0f} ms{likely}{changed}")
     _grid(spots)
     if len(spots) >= state.k:
         st.button("More results", on_click=lambda: state.update(k=state.k + _PAGE), width="stretch")
@@ -244,7 +300,7 @@ def _warm_up() -> None:
 
 def page() -> None:
     _start()
-    text, kinds = _question()
+    text, kinds, group_by = _question()
     above = st.container()
     try:
         if state.reference is not None:
@@ -255,7 +311,7 @@ def page() -> None:
                 _panel(state.open)
         _warm_up()
         if text or state.reference is not None:
-            _results(text, state.reference, kinds)
+            _results(text, state.reference, kinds, group_by)
         else:
             _browse(kinds)
     except LibraryNotFound as error:
