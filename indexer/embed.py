@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from data.store.base import MediaRows
-from data.types import Pixels, Segment, Vectors
+from data.types import Pixels, Segment
 from indexer.decode import Job
 from indexer.describe import Glimpse, described, glimpse
 from indexer.segment import segment_of, segments
@@ -23,13 +22,14 @@ class _Open:
 
     Attributes:
         place: for each row, where among the vectors its own or the one it borrows stands.
+        vectors: of its pictures, float16, as the library rests them: hours of film wait here until they are whole.
         glimpses: a few pixels of each row.
     """
 
     job: Job
     times_s: list[float] = field(default_factory=list)
     place: list[int] = field(default_factory=list)
-    vectors: list[npt.NDArray[np.float16]] = field(default_factory=list)
+    vectors: bytearray = field(default_factory=bytearray)
     glimpses: list[Glimpse] = field(default_factory=list)
     pictures: int = 0
     waiting: int = 0
@@ -83,8 +83,7 @@ class BatchEmbedder:
             return
         vectors = self._model.embed_images([rgb for _, rgb in batch])
         for row, (medium, _) in enumerate(batch):
-            # Kept as the library rests them, in half the memory: hours of film wait here until they are whole.
-            medium.vectors.append(vectors[row].astype(np.float16))
+            medium.vectors += vectors[row].astype(np.float16).tobytes()
             medium.waiting -= 1
         for medium in {id(owner): owner for owner, _ in batch}.values():
             self._hand_over(medium)
@@ -93,7 +92,7 @@ class BatchEmbedder:
         if medium.ended and not medium.waiting:
             del self._open[medium.job.candidate.path]
             rows = described(_rows(medium), medium.glimpses, self._tagger)
-            medium.vectors.clear()
+            medium.vectors = bytearray()
             medium.glimpses.clear()
             self._on_done(rows)
 
@@ -102,9 +101,7 @@ def _rows(medium: _Open) -> MediaRows:
     job = medium.job
     row = job.candidate.row
     times_s = np.asarray(medium.times_s, dtype=np.float64)
-    vectors: Vectors = np.empty((len(times_s), len(medium.vectors[0])), np.float32)
-    for place, own in enumerate(medium.place):
-        vectors[place] = medium.vectors[own]
+    vectors = np.frombuffer(medium.vectors, np.float16).reshape(medium.pictures, -1)[medium.place]
     if job.edges_s is None:
         shots = [Segment(job.media_id, 0, None, None)]
         places = np.zeros(len(times_s), dtype=np.int32)

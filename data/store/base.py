@@ -56,7 +56,7 @@ class MediaRows:
     Attributes:
         times_s: (n,) float64 frame times; for a still one NaN.
         segment_of_frame: (n,) int32, index into `segments`.
-        vectors: channel -> (n, dim) float32.
+        vectors: channel -> (n, dim) of unit norm; float16, as they rest, spares a long film a copy.
         file: the path this content was read from.
         texts: captions, speech and on-screen text, in order of time within a channel.
         stages: what was done to it: stage -> how ("frames": "adaptive-2", "speech": "whisper-base@1a2b"); a later run
@@ -70,7 +70,7 @@ class MediaRows:
     times_s: npt.NDArray[np.float64]
     segment_of_frame: npt.NDArray[np.int32]
     segments: Sequence[Segment]
-    vectors: Mapping[str, Vectors]
+    vectors: Mapping[str, Vectors | npt.NDArray[np.float16]]
     file: FileRow
     texts: Sequence[TextSpan] = ()
     stages: Mapping[str, str] = field(default_factory=dict)

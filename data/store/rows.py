@@ -276,7 +276,8 @@ def frame_table(batch: Sequence[tuple[int, MediaRows]], schema: pa.Schema) -> pa
     tables = []
     for edition, rows in batch:
         n = len(rows.times_s)
-        order = np.argsort(rows.times_s, kind="stable")
+        in_order = n < 2 or bool(np.all(np.diff(rows.times_s) >= 0))
+        order = slice(None) if in_order else np.argsort(rows.times_s, kind="stable")
         times_s = np.asarray(rows.times_s, dtype=np.float64)[order]
         columns: list[Any] = [
             pa.array(np.full(n, edition, dtype=np.int64)),
@@ -286,7 +287,7 @@ def frame_table(batch: Sequence[tuple[int, MediaRows]], schema: pa.Schema) -> pa
             pa.array(np.asarray(rows.segment_of_frame, dtype=np.int32)[order]),
         ]
         for field in list(schema)[len(columns) :]:
-            half = rows.vectors[field.name.removeprefix("vec_")].astype(np.float16)[order]
+            half = rows.vectors[field.name.removeprefix("vec_")].astype(np.float16, copy=False)[order]
             columns.append(pa.FixedSizeListArray.from_arrays(pa.array(half.ravel()), type=field.type))
         tables.append(pa.Table.from_arrays(columns, schema=schema))
     return pa.concat_tables(tables)
