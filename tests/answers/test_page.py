@@ -17,7 +17,7 @@ MAIN = str(Path(routes.__file__).with_name("main.py"))
 
 def ask(question: str) -> AppTest:
     st.cache_resource.clear()
-    page = AppTest.from_file(MAIN, default_timeout=60).run().switch_page("pages/ask.py").run()
+    page = AppTest.from_file(MAIN, default_timeout=60).run().switch_page("views/ask.py").run()
     assert not page.exception
     page.text_input(key="asked_question").set_value(question).run()
     assert not page.exception
@@ -69,5 +69,5 @@ def test_what_goes_wrong_is_one_line(here: Path, fake: FakeServer, monkeypatch: 
 
 def test_an_empty_library_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SECONDSIGHT_LIBRARY", str(tmp_path / "none"))
-    page = AppTest.from_file(MAIN, default_timeout=60).run().switch_page("pages/ask.py").run()
+    page = AppTest.from_file(MAIN, default_timeout=60).run().switch_page("views/ask.py").run()
     assert not page.exception and len(page.error) == 1

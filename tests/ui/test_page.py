@@ -135,7 +135,7 @@ def test_an_open_moment_and_its_close(page_library: Shelf, items: dict[str, Medi
 
 
 def test_the_library_page(page_library: Shelf) -> None:
-    page = run_page().switch_page("pages/library.py").run()
+    page = run_page().switch_page("views/library.py").run()
     assert not page.exception
     facts = {metric.label: metric.value for metric in page.metric}
     assert (facts["Videos"], facts["GIFs"], facts["Images"]) == ("1", "1", "2")

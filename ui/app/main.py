@@ -19,11 +19,12 @@ st.html(
     [data-testid="stHeaderActionElements"] { display: none; }
     </style>"""
 )
+# Not in a folder "pages": Streamlit would run a file there by itself when its address is the first one visited.
 st.navigation(
     [
-        st.Page("pages/search.py", title="Search", icon=":material/search:", default=True),
-        st.Page("pages/ask.py", title="Ask", icon=":material/forum:", url_path="ask"),
-        st.Page("pages/library.py", title="Library", icon=":material/video_library:", url_path="library"),
+        st.Page("views/search.py", title="Search", icon=":material/search:", default=True),
+        st.Page("views/ask.py", title="Ask", icon=":material/forum:", url_path="ask"),
+        st.Page("views/library.py", title="Library", icon=":material/video_library:", url_path="library"),
     ],
     position="top",
 ).run()

@@ -134,7 +134,7 @@ def _panel(spot: Spot) -> None:
 def page() -> None:
     _start()
     if state.pop("asked_leaves", False):
-        st.switch_page("pages/search.py")
+        st.switch_page("views/search.py")
     question = _question()
     on_search: Spot | None = state.get("open")
     only = None
