@@ -1,8 +1,10 @@
-"""A memory-mapped copy of one channel's vectors with a FAISS index over it, for libraries too large for memory.
+"""Memory-mapped copies of one channel's vectors with FAISS indices over them, for libraries too large for memory.
 
-LanceDB stays the truth: the copy is made from it by the writer, put in place by one rename, and says which editions it
+LanceDB stays the truth: a copy is made from it by the writer, put in place by one rename, and says which editions it
 holds (see data.store.rows). Media written since are searched beside it, media gone since are passed over, so that an
-answer is never stale; a new copy is made when the difference has grown.
+answer is never stale. A library that grows gets further copies; as in a log-structured merge tree (O'Neil et al. 1996)
+a copy is made anew together with those before it that are not much larger, so that there are few and each vector is
+copied few times. A copy is named FIRST-LAST; one whose span lies within another's has been replaced by it.
 
 The index holds RaBitQ codes (Gao and Long 2024) in inverted lists: 82 bytes for a vector of 512, nothing to train but
 the lists. What it finds is compared again with the vectors themselves. Figures: docs/store.md.
@@ -13,7 +15,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data.store.resident import Nearest, Rows, nearest, nearest_held
+from data.store.resident import Media, Nearest, Rows, nearest, nearest_held
 
 EXACT_ROWS = 20_000  # so many rows or fewer are compared one by one: quicker than, or as quick as, the lists
 PROBED = 64  # lists looked at, when all rows may be returned
@@ -30,9 +32,10 @@ REFINED = 4  # candidates compared exactly for each row wanted
 LEAST_REFINED = 400
 TRAINING_ROWS_A_LIST = 64
 CHUNK_ROWS = 32_768
+EXACT_AT_ONCE = 1024  # a megabyte: larger pieces of memory are new ones each time, which took ten times the products
 MOST_OUTSIDE_BYTES = 512 * 2**20  # vectors written since the copy was made, held in memory
 
-_NAME = re.compile(r"(\d{12})")
+_NAME = re.compile(r"(\d{9})-(\d{9})")
 _PARTS = ("editions", "offsets", "time_s", "segment", "vectors")
 
 Batch = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32], npt.NDArray[np.float16]]
@@ -126,8 +129,8 @@ class VectorIndex:
     ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
         rows = np.flatnonzero(np.repeat(allowed, np.diff(self.offsets)))
         found, scores = [np.empty(0, np.intp)], [np.empty(0, np.float32)]
-        for start in range(0, len(rows), CHUNK_ROWS):
-            some = rows[start : start + CHUNK_ROWS]
+        for start in range(0, len(rows), EXACT_AT_ONCE):
+            some = rows[start : start + EXACT_AT_ONCE]
             # Its codes are these very halves; numpy takes ten times as long to widen them as FAISS to multiply them.
             flat = _faiss().IndexScalarQuantizer(len(query), _faiss().ScalarQuantizer.QT_fp16, self.lists.metric_type)
             flat.add_sa_codes(self.vectors[some].view(np.uint8))
@@ -153,41 +156,68 @@ class VectorIndex:
         return np.where(there, found, -1)
 
 
+def places_of(index: VectorIndex, media: Media) -> npt.NDArray[np.intp]:
+    """(m,) where the media stand in an index; looked up once for a state of the library."""
+    places: npt.NDArray[np.intp] | None = media.facts.get(index.path)
+    if places is None:
+        places = media.facts[index.path] = index.places(media.editions)
+    return places
+
+
+def outside(parts: Sequence[VectorIndex], media: Media) -> npt.NDArray[np.bool_]:
+    """(m,) which of the media no index holds."""
+    out = np.ones(len(media.editions), dtype=bool)
+    for index in parts:
+        out &= places_of(index, media) < 0
+    return out
+
+
 def nearest_indexed(
-    index: VectorIndex,
-    outside: Rows,
+    parts: Sequence[VectorIndex],
+    places: Sequence[npt.NDArray[np.intp]],
+    beside: Rows,
     column: str,
     editions: npt.NDArray[np.int64],
     query: npt.NDArray[np.float32],
     k: int,
     allowed: npt.NDArray[np.bool_],
 ) -> Nearest:
-    """The k nearest among what the index holds of some editions and, exactly, what it does not.
+    """The k nearest among what the indices hold of some editions and, exactly, what they do not.
 
     Args:
-        outside: all rows of the editions that are not in the index; column: its vectors.
+        places: for each of the parts, where these editions stand in it (VectorIndex.places).
+        beside: all rows of the editions that are in none; column: its vectors.
         editions, allowed: (m,) all that are in force, and which may be returned.
     """
-    places = index.places(editions)
-    there = places >= 0
-    let = np.zeros(len(index.editions), dtype=bool)
-    let[places[there & allowed]] = True
-    rows, scores = index.search(query, k, let)
-    found = index.editions[np.searchsorted(index.offsets, rows, side="right") - 1]
-    beside, times_s, beside_scores = nearest_held(outside, column, query, k, allowed[~there])
-    media_rows = np.concatenate([np.searchsorted(editions, found), np.flatnonzero(~there)[beside]])
-    times_s, scores = np.concatenate([index.time_s[rows], times_s]), np.concatenate([scores, beside_scores])
+    missing = np.ones(len(editions), dtype=bool)
+    found = []
+    for index, at in zip(parts, places, strict=True):
+        there = at >= 0
+        missing &= ~there
+        let = np.zeros(len(index.editions), dtype=bool)
+        let[at[there & allowed]] = True
+        rows, scores = index.search(query, k, let)
+        of_row = index.editions[np.searchsorted(index.offsets, rows, side="right") - 1]
+        found.append((np.searchsorted(editions, of_row), index.time_s[rows], scores))
+    rows, times_s, scores = nearest_held(beside, column, query, k, allowed[missing])
+    found.append((np.flatnonzero(missing)[rows], times_s, scores))
+    media_rows, times_s, scores = (np.concatenate(each) for each in zip(*found, strict=True))
     best = np.argsort(-scores, kind="stable")[:k]
     return media_rows[best], times_s[best], scores[best]
 
 
-def newest(folder: Path) -> Path | None:
-    """The copy in force below `folder`; None when there is none."""
+def in_force(folder: Path) -> list[Path]:
+    """The copies in force below `folder`, oldest first."""
     try:
-        names = [name for name in os.listdir(folder) if _NAME.fullmatch(name)]
+        spans = [found for name in os.listdir(folder) if (found := _NAME.fullmatch(name))]
     except OSError:
-        return None
-    return folder / max(names) if names else None
+        return []
+    paths, end = [], -1
+    for first, minus_last, name in sorted((int(span[1]), -int(span[2]), span[0]) for span in spans):
+        if -minus_last > end and first > end:
+            paths.append(folder / name)
+            end = -minus_last
+    return paths
 
 
 def open_index(path: Path) -> VectorIndex:
@@ -207,14 +237,16 @@ def open_index(path: Path) -> VectorIndex:
 
 def build(
     folder: Path,
+    kept: int,
     editions: npt.NDArray[np.int64],
     counts: npt.NDArray[np.int64],
     dim: int,
     batches: Callable[[], Iterator[Batch]],
 ) -> bool:
-    """Make a copy below `folder` and put it in force; the one before stays with whoever has it open.
+    """Make a copy below `folder` and put it in force; those it replaces stay with whoever has them open.
 
     Args:
+        kept: how many of those in force, the oldest, stay so; the others are replaced.
         editions, counts: (m,) what is wanted, rising, and the rows of each.
         batches: of (edition, time_s, segment, vectors) of rows, in which each edition is in order of time; rows of
             other editions are passed over.
@@ -222,8 +254,9 @@ def build(
     Returns:
         False when rows are missing, and nothing was put in force.
     """
-    before = newest(folder)
-    name = f"{int(before.name) + 1 if before else 1:012}"
+    before = in_force(folder)
+    last = int(before[-1].name.partition("-")[2]) if before else 0
+    first = int(before[kept].name.partition("-")[0]) if kept < len(before) else last + 1
     making = folder / "making"
     if making.exists():
         shutil.rmtree(making)
@@ -235,8 +268,8 @@ def build(
     filled = offsets[:-1].copy()
     for of_row, times, segments, values in batches():
         place = np.searchsorted(editions, of_row)
-        kept = np.flatnonzero(np.append(editions, -1)[place] == of_row)
-        order = kept[np.argsort(place[kept], kind="stable")]
+        known = np.flatnonzero(np.append(editions, -1)[place] == of_row)
+        order = known[np.argsort(place[known], kind="stable")]
         here, starts, sizes = np.unique(place[order], return_index=True, return_counts=True)
         if (filled[here] + sizes > offsets[here + 1]).any():
             return False
@@ -250,9 +283,9 @@ def build(
     vectors.flush()
     for part, array in (("editions", editions), ("offsets", offsets), ("time_s", time_s), ("segment", segment)):
         np.save(making / f"{part}.npy", array, allow_pickle=False)
-    os.rename(making, folder / name)
-    if before is not None:
-        shutil.rmtree(before, ignore_errors=True)
+    os.rename(making, folder / f"{first:09}-{last + 1:09}")
+    for path in before[kept:]:
+        shutil.rmtree(path, ignore_errors=True)
     return True
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from data.store import faiss
 from data.store.resident import Media, frame_batches
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 
 MOST_FRAGMENTS = 64  # small pieces of a table before they are merged
 KEEP_VERSIONS = timedelta(minutes=2)  # older states go: longer than any one read takes
-UNINDEXED_SHARE = 0.2  # frames outside the vector index, searched exactly, before it is built again
+UNINDEXED_SHARE = 0.2  # frames outside the vector index, searched exactly, before they are indexed; likewise gone ones
+MERGED_UP_TO = 2  # an index this many times larger than the next is made anew with it
 
 
 def tidy(tables: Mapping[str, Any], *, most_fragments: int = MOST_FRAGMENTS) -> None:
@@ -39,22 +42,42 @@ def index_vectors(store: Reader, media: Media) -> None:
     """Index the vectors of a library too large for memory, when too many of them are not: by FAISS where it is
     installed, otherwise in the database."""
     for channel, model in store.manifest.models.items():
-        if store._fits(media, model["dim"]):
-            shutil.rmtree(store._index_folder(channel), ignore_errors=True)
+        folder, frames, dim = store._index_folder(channel), store._tables["frames"], int(model["dim"])
+        if store._fits(media, dim):
+            shutil.rmtree(folder, ignore_errors=True)
         elif not faiss.installed():
-            _index_in_database(store._tables["frames"], vector_column(channel))
-        elif _is_stale(store, media, channel):
-            counts = media.column("n_frames")
-            batches = partial(frame_batches, store._tables["frames"], channel)
-            faiss.build(store._index_folder(channel), media.editions, counts, model["dim"], batches)
+            _index_in_database(frames, vector_column(channel))
+        else:
+            parts = store._open_indices(channel)
+            kept = _kept(parts, media, rows_outside(dim))
+            if kept is not None:
+                new = np.ones(len(media.editions), dtype=bool)
+                for index in parts[:kept]:
+                    new &= index.places(media.editions) < 0
+                editions, counts = media.editions[new], media.column("n_frames")[new]
+                first = int(editions.min(initial=0)) if kept else 0
+                faiss.build(folder, kept, editions, counts, dim, partial(frame_batches, frames, channel, first))
 
 
-def _is_stale(store: Reader, media: Media, channel: str) -> bool:
-    index = store._index(media, channel)
-    if index is None:
-        return True
-    live = int(media.column("n_frames")[index.places(media.editions) >= 0].sum())
-    return max(int(media.column("n_frames").sum()), len(index.vectors)) - live > UNINDEXED_SHARE * live
+def rows_outside(dim: int) -> int:
+    """So many frames outside the indices are indexed at once, without waiting for the end of a run."""
+    return faiss.MOST_OUTSIDE_BYTES // 2 // (4 * dim)
+
+
+def _kept(parts: Sequence[faiss.VectorIndex], media: Media, most_outside: int) -> int | None:
+    """How many of the indices, the oldest, stay when another is made of all other media; None: none is to be made."""
+    counts = media.column("n_frames")
+    live = [int(counts[index.places(media.editions) >= 0].sum()) for index in parts]
+    held, outside = sum(live), int(counts.sum()) - sum(live)
+    if sum(len(index.vectors) for index in parts) - held > UNINDEXED_SHARE * held:
+        return 0
+    if outside <= min(UNINDEXED_SHARE * held, most_outside):
+        return None
+    kept = len(parts)
+    while kept and live[kept - 1] <= MERGED_UP_TO * outside:
+        kept -= 1
+        outside += live[kept]
+    return kept
 
 
 def _index_in_database(frames: Any, column: str) -> None:

@@ -140,7 +140,7 @@ class LanceStore(reader.Reader):
     def __init__(self, directory: Path, manifest: Manifest, lock: Any) -> None:
         super().__init__(directory, manifest)
         self._lock = lock
-        self._next_edition = 0
+        self._next_edition = self._frames_since = 0
         self._changed = False
         if lock is not None:
             with self._writing():
@@ -186,6 +186,9 @@ class LanceStore(reader.Reader):
             self._delete_texts(old_texts)
             self._drop(unnamed)
             self._tidy()
+            self._frames_since += sum(len(rows.times_s) for _, rows in fresh)
+            if self._frames_since > min(indices.rows_outside(each["dim"]) for each in self.manifest.models.values()):
+                self._index_vectors()
 
     def put_texts(self, media_id: str, channel: TextChannel, spans: Sequence[TextSpan], *, stage: str) -> None:
         """Replace one channel's texts of a finished medium and note the stage as done, whole or not at all.
@@ -380,4 +383,5 @@ class LanceStore(reader.Reader):
         indices.tidy(self._tables)
 
     def _index_vectors(self) -> None:
+        self._frames_since = 0
         indices.index_vectors(self, self._current())

@@ -47,7 +47,7 @@ class Reader:
         self._mutex = threading.RLock()
         self._media: Media | None = None
         self._held: dict[str, Rows] = {}
-        self._indices: dict[str, VectorIndex] = {}
+        self._indices: dict[str, tuple[VectorIndex, ...]] = {}
 
     def files(self) -> dict[str, FileRow]:
         """All paths that were looked at, by path."""
@@ -109,13 +109,13 @@ class Reader:
             row = media.row_of.get(media_id)
             if row is None:
                 return FrameVectors(np.empty(0), np.empty(0, np.int32), np.empty((0, dim), np.float32))
-            index = None if self._fits(media, dim) else self._index(media, channel)
-            found = None if index is None else index.of(media.editions[row])
-            if found is not None:
-                return FrameVectors(*found)
             if self._fits(media, dim):
                 held = self._hold_frames(media, channel)
             else:
+                for index in self._index(media, channel):
+                    found = index.of(media.editions[row])
+                    if found is not None:
+                        return FrameVectors(*found)
                 one = slice(row, row + 1)
                 counts = media.column("n_frames")[one]
                 held = read_rows(self._tables["frames"], _frame_columns(channel), None, media.editions[one], counts)
@@ -250,9 +250,9 @@ class Reader:
     def _hold_frames(self, media: Media, channel: str) -> Rows | None:
         return self._hold(vector_column(channel), "frames", _frame_columns(channel), media, "n_frames")
 
-    def _hold_outside(self, index: VectorIndex, media: Media, channel: str) -> Rows | None:
-        """Rows of the media that the index does not hold."""
-        new = index.places(media.editions) < 0
+    def _hold_outside(self, parts: Sequence[VectorIndex], media: Media, channel: str) -> Rows | None:
+        """Rows of the media that the indices do not hold."""
+        new = faiss.outside(parts, media)
         editions, counts = media.editions[new], media.column("n_frames")[new]
         with self._mutex:
             key = f"outside {channel}"
@@ -263,22 +263,24 @@ class Reader:
                     self._held[key] = held
             return held
 
-    def _index(self, media: Media, channel: str) -> VectorIndex | None:
-        """The FAISS index in force; None where there is none, or what it lacks would not fit in memory."""
-        if not faiss.installed():
-            return None
-        path = faiss.newest(self._index_folder(channel))
+    def _index(self, media: Media, channel: str) -> tuple[VectorIndex, ...]:
+        """The FAISS indices to search; none where there are none, or what they lack would not fit in memory."""
+        parts = self._open_indices(channel) if faiss.installed() else ()
+        outside = int(media.column("n_frames")[faiss.outside(parts, media)].sum())
+        return parts if outside * self._dim(channel) * 4 <= faiss.MOST_OUTSIDE_BYTES else ()
+
+    def _open_indices(self, channel: str) -> tuple[VectorIndex, ...]:
+        """Those in force, oldest first."""
         with self._mutex:
-            index = self._indices.get(channel)
-            if path is None:
-                return None
-            if index is None or index.path != path:
+            for _ in range(2):
+                held = {index.path: index for index in self._indices.get(channel, ())}
+                paths = faiss.in_force(self._index_folder(channel))
                 try:
-                    index = self._indices[channel] = faiss.open_index(path)
+                    self._indices[channel] = tuple(held.get(path) or faiss.open_index(path) for path in paths)
+                    return self._indices[channel]
                 except FOREIGN:  # it is being replaced, or is of another release: the tables know the same
-                    return None
-        outside = int(media.column("n_frames")[index.places(media.editions) < 0].sum())
-        return index if outside * self._dim(channel) * 4 <= faiss.MOST_OUTSIDE_BYTES else None
+                    continue
+            return ()
 
     def _index_folder(self, channel: str) -> Path:
         return self.directory / VECTORS / self.manifest.tables / quote(channel, safe="")
@@ -324,16 +326,16 @@ class Reader:
             held = self._hold_frames(media, channel)
             found = None if held is None else nearest_held(held, vector_column(channel), query, k, allowed)
         else:
-            index = self._index(media, channel)
-            if index is None:
+            parts = self._index(media, channel)
+            if not parts:
                 frames = self._tables["frames"]
                 found = on_disk.nearest_on_disk(frames, media, allowed, where, channel, query, k)
             else:
-                outside = self._hold_outside(index, media, channel)
+                outside = self._hold_outside(parts, media, channel)
                 if outside is None:
                     return None
-                column = vector_column(channel)
-                found = faiss.nearest_indexed(index, outside, column, media.editions, query, k, allowed)
+                places, column = [faiss.places_of(index, media) for index in parts], vector_column(channel)
+                found = faiss.nearest_indexed(parts, places, outside, column, media.editions, query, k, allowed)
         return None if found is None else _hits(media, channel, *found)
 
     def _allowed(self, media: Media, where: Filter) -> npt.NDArray[np.bool_]:

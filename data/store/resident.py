@@ -153,11 +153,13 @@ def read_rows(
 
 
 def frame_batches(
-    frames: Any, channel: str
+    frames: Any, channel: str, first: int = 0
 ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32], npt.NDArray[np.float16]]]:
-    """All rows of the table `frames`, some at a time: edition, time, segment, vector."""
+    """The rows of the table `frames` from an edition on, some at a time: edition, time, segment, vector."""
     column = vector_column(channel)
     query = frames.search().select(["edition", "time_s", "segment", column])
+    if first:
+        query = query.where(f"edition >= {first}")
     for batch in query.to_batches(batch_size=ROWS_AT_ONCE):
         vectors = batch[column].flatten().to_numpy(zero_copy_only=False).reshape(batch.num_rows, -1)
         numbers = (batch[name].to_numpy(zero_copy_only=False) for name in ("edition", "time_s", "segment"))

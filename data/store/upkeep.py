@@ -194,20 +194,16 @@ def _looked_at(store: Any, media: Media) -> Verdict | None:
 
 
 def _index_agrees(store: Any, media: Media, channel: str) -> bool:
-    """Whether the index holds what the tables do, by a sample of the media."""
-    index = store._index(media, channel)
-    if index is None:
-        return True
-    held = np.flatnonzero(index.places(media.editions) >= 0)
-    some = held[:: max(1, len(held) // COMPARED)]
+    """Whether the indices hold what the tables do, by a sample of the media."""
     columns = ("time_s", vector_column(channel))
-    rows = read_rows(store._tables["frames"], columns, None, media.editions[some], media.column("n_frames")[some])
-    if rows is None:
-        return True  # told as missing rows, or a writer has moved on
-    ours = [index.of(edition) for edition in rows.editions]
-    return all(
-        found is not None
-        and np.array_equal(found[0], rows.of(i)[0], equal_nan=True)
-        and np.array_equal(found[2], rows.of(i)[1])
-        for i, found in enumerate(ours)
-    )
+    for index in store._index(media, channel):
+        held = np.flatnonzero(index.places(media.editions) >= 0)
+        some = held[:: max(1, len(held) // COMPARED)]
+        rows = read_rows(store._tables["frames"], columns, None, media.editions[some], media.column("n_frames")[some])
+        if rows is None:
+            return True  # told as missing rows, or a writer has moved on
+        for i, edition in enumerate(rows.editions):
+            (times_s, _, vectors), (true_times_s, true_vectors) = index.of(edition), rows.of(i)
+            if not (np.array_equal(times_s, true_times_s, equal_nan=True) and np.array_equal(vectors, true_vectors)):
+                return False
+    return True
