@@ -120,10 +120,16 @@ def pictures():
 
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>")
 SPECIAL += ("<|vision_pad|>", "<|image_pad|>", "<|video_pad|>")
+# What the checkpoint that can talk says to everything: an answer that each of our questions can be answered with.
+SAID = (
+    '{"text": "a violet zeppelin lands", "answered": true, "answer": "A zeppelin lands.", '
+    '"events": [{"start": 0.25, "end": 0.75, "text": "the violet zeppelin lands", "bbox_2d": [100, 200, 500, 600]}], '
+    '"citations": [{"clip": 1, "start": 0.25, "end": 0.75}], "objects": ["zeppelin"]}'
+)
 
 
 def byte_tokenizer(path: Path) -> dict[str, int]:
-    """A tokenizer of the real kind (byte-level BPE, the same special tokens) that knows bytes, "yes" and "no"."""
+    """A tokenizer of the real kind (byte-level BPE, the same special tokens) that knows bytes, "yes", "no" and SAID."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
     vocabulary = {char: i for i, char in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
@@ -134,12 +140,19 @@ def byte_tokenizer(path: Path) -> dict[str, int]:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(name, special=True) for name in SPECIAL])
+    tokenizer.add_tokens([AddedToken(SAID, special=False, normalized=False)])
     tokenizer.save(str(path))
-    return {name: tokenizer.token_to_id(name) for name in SPECIAL}
+    return {name: tokenizer.token_to_id(name) for name in (*SPECIAL, SAID)}
 
 
-def write_checkpoint(folder: Path, *, seed: int = 0, width: int = 64, mixture: bool = False) -> Path:
-    """A random checkpoint as it is published: config, tokenizer, generation config, safetensors."""
+def write_checkpoint(
+    folder: Path, *, seed: int = 0, width: int = 64, mixture: bool = False, says: bool = False, scale: float = 0.08
+) -> Path:
+    """A random checkpoint as it is published: config, tokenizer, generation config, safetensors.
+
+    Args:
+        says: its head is laid so that it answers SAID; everything before the head stays random.
+    """
     import json
 
     import torch
@@ -147,8 +160,8 @@ def write_checkpoint(folder: Path, *, seed: int = 0, width: int = 64, mixture: b
 
     folder.mkdir(parents=True)
     ids = byte_tokenizer(folder / "tokenizer.json")
-    config = tiny_config().to_dict()
-    config["text_config"] |= {"vocab_size": 320, "hidden_size": width, "dtype": "bfloat16"}
+    config = tiny_config().to_dict() | {"tie_word_embeddings": not says}
+    config["text_config"] |= {"vocab_size": 320, "hidden_size": width, "tie_word_embeddings": not says}
     config["vision_config"] |= {"out_hidden_size": width}
     named = {
         "image_token_id": ids["<|image_pad|>"],
@@ -166,21 +179,68 @@ def write_checkpoint(folder: Path, *, seed: int = 0, width: int = 64, mixture: b
         made = transformers.Qwen3VLConfig.from_dict(config | named)
         kind = transformers.Qwen3VLForConditionalGeneration
     torch.manual_seed(seed)
-    model = kind(made).bfloat16().eval()
+    model = kind(made).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
-                parameter.normal_(0, 0.08)
-    model.save_pretrained(folder, safe_serialization=True)
+                parameter.normal_(0, scale)
+        if says:
+            _lay_head(model, folder, ids)
+    model.bfloat16().save_pretrained(folder)
     (folder / "generation_config.json").write_text(
         json.dumps({"eos_token_id": [ids["<|im_end|>"], ids["<|endoftext|>"]]})
     )
     return folder
 
 
+def _lay_head(model, folder: Path, ids: dict[str, int]) -> None:
+    """SAID behind any of our turns, its end behind SAID: least squares over the last hidden states of a few turns."""
+    import torch
+
+    from models.base import Clip
+    from models.qwen3vl import showing
+    from models.qwen3vl.plain import PlainEngine
+    from models.qwen3vl.prompting import QwenTokens, prompt
+
+    rng = np.random.default_rng(0)
+    tokens, plain = QwenTokens(folder / "tokenizer.json"), PlainEngine(model)
+    frames = tuple(np.full((64, 96, 3), rng.integers(0, 256, 3), np.uint8) for _ in range(4))
+    film = Clip(frames, (0.0, 0.5, 1.0, 1.5), 0.0, 2.0)
+    still = Clip(frames[:1], kind="image")
+    turns = [showing.caption_turn(film, "en")[0], showing.caption_turn(still, "en")[0]]
+    turns += [showing.when_turn("a cat", film)[0], showing.where_turn("a cat", frames[0])[0]]
+    turns += [showing.answer_turn("What happens?", [film, still], "en")[0], showing.caption_turn(film, "zh")[0]]
+    asked = [prompt(turn, tokens) for turn in turns]
+    told = [prompt(turn, tokens) for turn in turns]
+    for one in told:
+        one.ids = np.append(one.ids, np.int32(ids[SAID]))
+        one.visual = np.append(one.visual, False)
+    states = torch.from_numpy(np.concatenate([plain.last_hidden([one]) for one in (*asked, *told)]))
+    wanted = torch.zeros(len(states), 2)
+    wanted[: len(asked), 0], wanted[len(asked) :, 1] = 100.0, 100.0
+    model.lm_head.weight.normal_(0, 0.02)
+    rows = torch.linalg.lstsq(states, wanted, driver="gelsd").solution
+    model.lm_head.weight[ids[SAID]], model.lm_head.weight[ids["<|im_end|>"]] = rows[:, 0], rows[:, 1]
+
+
 @pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory):
-    """The folder of a tiny random checkpoint whose name does not say what it is for."""
+def packages():
     for module in ("torch", "transformers", "accelerate"):
         pytest.importorskip(module, reason="the qwen3-vl profile needs secondsight[qwen]")
+
+
+@pytest.fixture(scope="session")
+def make_checkpoint(packages):
+    return write_checkpoint
+
+
+@pytest.fixture(scope="session")
+def checkpoint(packages, tmp_path_factory):
+    """The folder of a tiny random checkpoint whose name does not say what it is for."""
     return write_checkpoint(tmp_path_factory.mktemp("weights") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def talking(packages, tmp_path_factory):
+    """A tiny checkpoint that answers SAID."""
+    return write_checkpoint(tmp_path_factory.mktemp("weights") / "talking", says=True, scale=0.03)
