@@ -13,7 +13,7 @@ from functools import lru_cache
 from data.types import TextSpan
 
 _PIECES = re.compile(r"[0-9a-zà-öø-ÿ']+|[\u3400-\u9fff]+")
-_ENDINGS = ("'s", "ing", "ies", "es", "ed", "s", "e", "'")
+_PLURALS, _VERBS = ("'s", "es", "s", "'"), ("ing", "ed", "e")
 _STOP_WORDS = """
 a an and are as at be but by for from has have he her his i in is it its me my no not of on or our she so that the their
 them there they this to up us was we were what when where which who will with you your 的 了 在 是 和 有
@@ -60,10 +60,13 @@ def first_second(question: str, span: TextSpan) -> float | None:
 
 
 def _stem(word: str) -> str:
-    for ending in _ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return word[: -len(ending)].rstrip("i") if ending == "ies" else word[: -len(ending)]
-    return word
+    """A plural's ending goes first, then one of a verb: "meetings" and "meet", "running" and "runs" are one word."""
+    for endings in (_PLURALS, _VERBS):
+        ending = next((e for e in endings if word.endswith(e) and len(word) - len(e) >= 3), "")
+        word = word.removesuffix(ending)
+        if ending in ("ing", "ed") and word[-1] == word[-2] and word[-1] not in "aeiouls":
+            word = word[:-1]
+    return word[:-1] + "i" if word.endswith("y") and len(word) > 3 else word
 
 
 def _is_han(text: str) -> bool:

@@ -14,6 +14,7 @@ from ui import cli_serve, cli_upkeep
 from ui.cli_answers import answers_app
 from ui.cli_chapters import chapters_app
 from ui.cli_metadata import metadata_app
+from ui.cli_quality import quality_app
 from ui.console import reported
 from ui.options import Json, Library, Results
 
@@ -31,6 +32,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(answers_app)
 app.add_typer(chapters_app)
 app.add_typer(metadata_app)
+app.add_typer(quality_app)
 
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the page.")]
 GroupBy = Annotated[
