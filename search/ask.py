@@ -39,12 +39,14 @@ class Source:
 
     Attributes:
         start_s, end_s: None for a still.
+        at_s: the second to open; None for a still.
         channel: "speech", "screen" or "caption" of a quote; "" of a stretch that a model cited or that was only found.
     """
 
     item: MediaItem
     start_s: float | None
     end_s: float | None
+    at_s: float | None
     quote: str = ""
     channel: str = ""
 
@@ -115,14 +117,14 @@ def _quoted(engine: SearchEngine, question: str, scope: Scope, chinese: bool) ->
     found = quotes.find(engine.store, question, scope)
     media = {item.media_id: item for item in engine.store.media([quote.media_id for quote in found])}
     sources = tuple(
-        Source(media[quote.media_id], quote.span.start_s, quote.span.end_s, quote.span.text, quote.span.channel)
-        for quote in found
+        Source(media[quote.media_id], span.start_s, span.end_s, span.start_s, span.text, span.channel)
+        for quote, span in ((quote, quote.span) for quote in found)
         if quote.media_id in media
     )
     if sources:
         return Reply(question, _QUOTES[chinese], True, False, sources)
     nearest = [moment for moment in _moments(engine, question, scope, 5) if moment.score >= LEAST_SCORE]
-    sources = tuple(Source(moment.media, moment.start_s, moment.end_s) for moment in nearest)
+    sources = tuple(Source(moment.media, moment.start_s, moment.end_s, moment.peak_s) for moment in nearest)
     return Reply(question, (_NEAREST if sources else _NONE)[chinese], False, False, sources)
 
 
@@ -211,10 +213,11 @@ def _source(citation: Citation, clips: Sequence[Clip], items: dict[str, MediaIte
         if clip.media_id != citation.media_id:
             continue
         if clip.start_s is None or clip.end_s is None:
-            return Source(items[clip.media_id], None, None)
+            return Source(items[clip.media_id], None, None, None)
         start_s, end_s = citation.start_s, citation.end_s
         if start_s is None or end_s is None or start_s > end_s:
             continue
         if start_s >= clip.start_s - SLACK_S and end_s <= clip.end_s + SLACK_S:
-            return Source(items[clip.media_id], max(start_s, clip.start_s), min(end_s, clip.end_s))
+            start_s = max(start_s, clip.start_s)
+            return Source(items[clip.media_id], start_s, min(end_s, clip.end_s), start_s)
     return None

@@ -178,14 +178,16 @@ def ask(
         from ui import players
 
         first = reply.sources[0]
-        err().print(players.open_at(first.item.path, first.start_s), markup=False, soft_wrap=True)
+        err().print(players.open_at(first.item.path, first.at_s), markup=False, soft_wrap=True)
 
 
 def reply_dict(reply: Reply) -> dict[str, object]:
     sources = [
         {
             "path": str(source.item.path),
+            "media_id": source.item.media_id,
             "kind": source.item.info.kind,
+            "at_s": source.at_s,
             "start_s": source.start_s,
             "end_s": source.end_s,
             "quote": source.quote,
@@ -203,8 +205,8 @@ def _print_reply(reply: Reply) -> None:
         console.print(line, markup=False, soft_wrap=True)
     for number, source in enumerate(reply.sources, start=1):
         place = f"{number}. {path_text(source.item.path)}"
-        if source.start_s is not None:
-            place += f" at {timecode(source.start_s)} ({stretch(source.start_s, source.end_s)})"
+        if source.at_s is not None:
+            place += f" at {timecode(source.at_s)} ({stretch(source.start_s, source.end_s)})"
         if source.quote:
             place += f", {_CHANNELS[source.channel]}: “{plain(source.quote, 400)}”"
         console.print(place, markup=False, soft_wrap=True, style=None if source.quote else "dim")

@@ -103,7 +103,7 @@ def _answer(reply: Reply) -> None:
     for place, (source, spot) in enumerate(zip(reply.sources, state.asked_spots, strict=True)):
         if source.quote:
             with st.container(horizontal=True, vertical_alignment="center"):
-                at = "Open" if source.start_s is None else timecode(source.start_s)
+                at = "Open" if source.at_s is None else timecode(source.at_s)
                 st.button(at, key=f"quote {place}", on_click=_open, args=(spot,))
                 st.markdown(f"{_CHANNELS[source.channel]}: “{markdown(source.quote, 600)}”", width="stretch")
     if reply.by_model and reply.answered:
@@ -115,7 +115,7 @@ def _answer(reply: Reply) -> None:
 def _spot(source: Source) -> Spot:
     """score 0: not browsed but found; no number is shown for it."""
     why = (f"{_CHANNELS[source.channel].lower()}: {source.quote}",) if source.quote else ()
-    return Spot(source.item, source.start_s, source.start_s, source.end_s, 0.0, why)
+    return Spot(source.item, source.start_s, source.at_s, source.end_s, 0.0, why)
 
 
 def _panel(spot: Spot) -> None:
@@ -127,8 +127,8 @@ def _panel(spot: Spot) -> None:
             st.image(held.still_jpeg(spot.item, None, 1600), width="stretch")
         else:
             components.player("asked_player", shown.player(spot, state.asked_spots, state.asked_nonce), _on_player)
-            if spot.start_s is not None:
-                st.markdown(f"**{timecode(spot.start_s)}** in {stretch(spot.start_s, spot.end_s)}")
+            if spot.peak_s is not None:
+                st.markdown(f"**{timecode(spot.peak_s)}** in {stretch(spot.start_s, spot.end_s)}")
 
 
 def page() -> None:
