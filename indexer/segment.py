@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from array import array
 from collections import deque
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,8 @@ CUT_DIFFERENCE = 0.045  # least mean luma change (0..1) of a cut
 CUT_RATIO = 3.0  # how far it must stand out from its neighbours
 CUT_WINDOW = 4  # neighbours looked at on each side, frames
 KEY_CUT_DIFFERENCE = 0.09  # the same between key frames, seconds apart, where there are no neighbours to stand out from
+FLASH_S = 0.3  # a picture that is back after so short a time was never gone: a flash, a glitch, a lightning
+FLASH_LEFT = 1 / 3  # how much of the jump may be left of it then
 FLAT_DEVIATION = 0.02  # luma deviation under which a picture holds no detail: black, white or faded
 SHORTEST_S = 0.5
 LONGEST_S = 30.0
@@ -50,6 +53,8 @@ class ShotDetector:
         self._deviations = array("f")
         self._last: npt.NDArray[np.float32] | None = None
         self._last_histogram: npt.NDArray[np.float32] | None = None
+        self._jumps: list[_Jump] = []
+        self._flashes: list[tuple[int, int]] = []  # [first, last] frame of each
         self._blends = _Blends()
 
     def feed(self, time_s: float, luma: npt.NDArray[np.uint8]) -> None:
@@ -65,6 +70,9 @@ class ShotDetector:
             pixels = float(np.abs(small - self._last).mean())
             tones = float(np.abs(histogram - self._last_histogram).sum()) / 2
             change = float(np.sqrt(pixels * tones))
+            self._note_flashes(time_s, small)
+            if change > CUT_DIFFERENCE:
+                self._jumps.append(_Jump(len(self._times_s), time_s, self._last, pixels))
         self._times_s.append(time_s)
         self._changes.append(change)
         self._deviations.append(float(small.std()))
@@ -72,9 +80,19 @@ class ShotDetector:
         if not self._key_frames:
             self._blends.feed(time_s, small)
 
+    def _note_flashes(self, time_s: float, small: npt.NDArray[np.float32]) -> None:
+        self._jumps = [jump for jump in self._jumps if time_s - jump.time_s <= FLASH_S]
+        for jump in self._jumps:
+            if float(np.abs(small - jump.before).mean()) < FLASH_LEFT * jump.difference:
+                self._flashes.append((jump.index, len(self._times_s)))
+                self._jumps.clear()
+                return
+
     def boundaries_s(self) -> list[float]:
         """Times at which a new shot begins, the first frame excepted, rising."""
-        changes = np.asarray(self._changes)
+        changes = np.array(self._changes)
+        for first, last in self._flashes:
+            changes[first : last + 1] = 0
         if self._key_frames:
             return [self._times_s[index] for index in np.flatnonzero(changes > KEY_CUT_DIFFERENCE)]
         sharp = {self._times_s[index] for index in _standing_out(changes)}
@@ -90,6 +108,15 @@ class ShotDetector:
     def split_s(self, start_s: float, end_s: float) -> float | None:
         """Where in [start_s, end_s) the content changes most; None when it does not say."""
         return self._blends.split_s(start_s, end_s)
+
+
+class _Jump(NamedTuple):
+    """A frame that may begin a shot, the picture before it, and how far that is from it (mean luma, 0..1)."""
+
+    index: int
+    time_s: float
+    before: npt.NDArray[np.float32]
+    difference: float
 
 
 class _Blends:

@@ -39,6 +39,13 @@ def test_a_pan_and_a_brightening_are_not_cuts() -> None:
     assert boundaries(pan) == [] and boundaries(brighten) == []
 
 
+def test_a_flash_is_not_a_cut_and_does_not_hide_one() -> None:
+    pictures = [texture(1, shift=index // 8) for index in range(60)] + [texture(2)] * 60
+    for place in (30, 31, 90):
+        pictures[place] = 255 - (255 - pictures[place]) // 3
+    assert boundaries(pictures) == pytest.approx([60 / RATE])
+
+
 def test_a_fade_through_black_is_one_boundary_in_the_dark() -> None:
     out = [(texture(2) * (1 - index / 25)).astype(np.uint8) for index in range(25)]
     dark = [np.zeros_like(texture(2))] * 10
