@@ -7,17 +7,19 @@ A profile with a grounder is asked as well: it knows what happens, not only how 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from data.errors import MediaError
+from data.errors import MediaError, ServerFailed
 from data.media import open_media
 from data.types import Frame, MediaItem, Moment, Vectors
 from models.base import Clip, Grounder, ImageEmbedder
 
+_LOG = logging.getLogger(__name__)
 DENSE_FPS = 8.0
 GROUND_FPS = 2.0  # what video models are trained on
 GROUND_MARGIN_S = 2.0
@@ -76,7 +78,11 @@ def grounded(
     clip = clip_of(
         moment, GROUND_FPS, GROUND_MARGIN_S, picture_side=picture_side, max_pixels=max_pixels, most=GROUND_FRAMES
     )
-    told = grounder.when(words, clip) if clip is not None else ()
+    try:
+        told = grounder.when(words, clip) if clip is not None else ()
+    except ServerFailed as error:
+        _LOG.warning("%s The second was found without it.", error)
+        told = ()
     if not told:
         return moment, peak_s
     best = min(told, key=lambda one: max(one.start_s - peak_s, peak_s - one.end_s, 0.0))

@@ -6,22 +6,34 @@ query does not want is asked as a question of its own, and an answer that shows 
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import replace
 
+from data.errors import ServerFailed
 from data.settings import Settings
 from data.types import Evidence, Query
 from models.base import Clip, ModelSet
 from search.answers import Answer
 from search.localise import clip_of
 
+_LOG = logging.getLogger(__name__)
 RERANK_FPS = 2.0
 RERANK_FRAMES = 16
 SHOWS_IT = 0.5  # probability from which an unwanted thing is taken to be there
 
 
 def reranked(query: Query, best: list[Answer], models: ModelSet, settings: Settings) -> list[Answer]:
-    """The answers in the re-ranker's order; as they are when there is none or nothing was asked in words."""
+    """The answers in the re-ranker's order; as they are when there is none, when nothing was asked in words, and when
+    the server that judges cannot be reached, which is logged: a search is worth more than its second look."""
+    try:
+        return _judged(query, best, models, settings)
+    except ServerFailed as error:
+        _LOG.warning("%s The results had no second look.", error)
+        return best
+
+
+def _judged(query: Query, best: list[Answer], models: ModelSet, settings: Settings) -> list[Answer]:
     wanted = " ".join(term.text for term in query.terms if term.weight > 0 and term.channel == "all")
     if models.reranker is None or not wanted or query.steps or not best or settings.rerank == 0:
         return best

@@ -24,6 +24,7 @@ R = TypeVar("R")
 MOST_ANSWER_BYTES = 16 << 20  # an embedding of 4096 numbers is 0.1 MB, a long answer 0.05 MB
 ATTEMPTS = 5
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 8.0
+AWAY_S = 10.0  # a server that was not there is not looked for again so soon: a search asks it twice
 CONNECT_S = 10.0
 # One attempt gets half of the whole budget, so that a server that hangs once is asked once more.
 ATTEMPT_SHARE = 0.5
@@ -39,10 +40,10 @@ class Refused(ServerFailed):
 
 
 class _Again(Exception):
-    """Worth another attempt. after_s: the least time to wait, as the server says."""
+    """Worth another attempt. after_s: the least time to wait, as the server says. away: nothing listens there."""
 
-    def __init__(self, reason: str, after_s: float | None = None) -> None:
-        self.after_s = after_s
+    def __init__(self, reason: str, after_s: float | None = None, *, away: bool = False) -> None:
+        self.after_s, self.away = after_s, away
         super().__init__(reason)
 
 
@@ -68,6 +69,7 @@ class Client:
         self.concurrency = concurrency
         self._key = api_key(url)
         self._slots = threading.BoundedSemaphore(concurrency)
+        self._away_until = 0.0
         self._resume_at = 0.0  # a busy server asks all of us to wait, not only the one it told
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "secondsight"}
         if self._key:
@@ -136,6 +138,8 @@ class Client:
         return [results[place] for place in range(len(results))]
 
     def _request(self, method: str, path: str, content: bytes | None, budget_s: float, share: float) -> Any:
+        if time.monotonic() < self._away_until:
+            raise ServerFailed(f"The model server at {self.url} is not there.", remedy="Check that it runs.")
         deadline = time.monotonic() + budget_s
         for attempt in range(1, ATTEMPTS + 1):
             wait_s = self._resume_at - time.monotonic()
@@ -152,6 +156,7 @@ class Client:
                 if again.after_s:
                     self._resume_at = max(self._resume_at, time.monotonic() + again.after_s)
                 if attempt == ATTEMPTS or time.monotonic() + delay_s >= deadline:
+                    self._away_until = time.monotonic() + AWAY_S if again.away else 0.0
                     raise ServerFailed(
                         f"The model server at {self.url} failed {attempt} times, at last because {again}.",
                         remedy="Check that it runs, or give it longer with SECONDSIGHT_SERVER_TIMEOUT_S.",
@@ -169,6 +174,8 @@ class Client:
             with self._http.stream(method, url, content=content, headers=headers, timeout=timeout) as response:
                 body = self._read(response, deadline)
                 status, after_s = response.status_code, _retry_after_s(response.headers.get("retry-after"))
+        except httpx.ConnectError as error:
+            raise _Again(f"nothing answers there ({self._safe(error)})", away=True) from None
         except httpx.TimeoutException:
             raise _Again(f"no answer came within {left_s:.0f} s") from None
         except httpx.TransportError as error:

@@ -113,7 +113,9 @@ def test_a_server_that_is_not_there(here: Path) -> None:
     assert said.stderr.count("\n") == 1
 
 
-def test_a_library_made_through_a_server(here: Path, fake: FakeServer, tmp_path: Path) -> None:
+def test_a_library_made_through_a_server(
+    here: Path, fake: FakeServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Index, search with the second look, ask: all by the server that the library remembers."""
     fake.answer = answers
     library = tmp_path / "library"
@@ -128,6 +130,10 @@ def test_a_library_made_through_a_server(here: Path, fake: FakeServer, tmp_path:
     assert answer["by_model"] and answer["answered"]
     again = do_json("index", here / "media", "--models", f"server:{fake.url}", "--library", library)
     assert again["indexed"] == 0 and again["unchanged"] == 3
+    checks = {check["name"]: check for check in do_json("doctor", "--library", library)["checks"]}
+    assert checks["model server"]["state"] == "ok" and "fake-vl" in checks["model server"]["detail"]
     fake.missing = ("/chat/completions", "/models")
-    lost = do("search", "a yellow picture", "--library", library)
-    assert lost.exit_code in (0, 1) and lost.stderr.count("\n") <= 1
+    checks = {check["name"]: check for check in do_json("doctor", "--library", library)["checks"]}
+    assert checks["model server"]["state"] == "warn"
+    lost = do_json("search", "a yellow picture", "--library", library)
+    assert lost["results"] and "had no second look" in caplog.text, "a search is worth more than its second look"

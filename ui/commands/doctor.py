@@ -42,7 +42,15 @@ def run(library: Path | None, as_json: bool) -> None:
     from data import settings as configuration
 
     settings = configuration.load(library=library)
-    checks = [*_python(), *_packages(), *_decoders(), *_weights(settings), *_library(settings), *_places(settings)]
+    checks = [
+        *_python(),
+        *_packages(),
+        *_decoders(),
+        *_weights(settings),
+        *_library(settings),
+        *_server(settings),
+        *_places(settings),
+    ]
     failed = any(check.state == "fail" for check in checks)
     if as_json:
         print_json({"ok": not failed, "checks": [asdict(check) for check in checks]})
@@ -184,6 +192,28 @@ def _library(settings: Settings) -> Iterator[Check]:
         yield Check(
             "library", "warn", f"{count(stats.failed, 'file')} could not be used", "Run: secondsight list --failed"
         )
+
+
+def _server(settings: Settings) -> Iterator[Check]:
+    """The model server, where the settings or the library name one."""
+    from ui.talking import profile_of
+
+    try:
+        name, _, address = profile_of(settings).partition(":")
+        if name != "server":
+            return
+        from models.server.address import checked_url
+        from models.server.client import Client
+
+        url = checked_url(address)
+        answer = Client(url, budget_s=5.0).get("/models")
+        rows = answer.get("data") if isinstance(answer, dict) else None
+        served = [str(row.get("id")) for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+        yield Check("model server", "ok", f"{url} serves {', '.join(served) or 'no models that it names'}")
+    except LibraryNotFound:
+        return
+    except SecondSightError as error:
+        yield Check("model server", "warn", error.message, error.remedy)
 
 
 def _places(settings: Settings) -> Iterator[Check]:
