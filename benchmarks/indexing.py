@@ -119,7 +119,9 @@ def main() -> None:
         seconds, peak = median(run["seconds"] for run in seen[step]), max(run["peak_mib"] for run in seen[step])
         print(f"| {step} | {seconds:.1f} | {peak:.0f} |")
     ratios = [(d["seconds"] + e["seconds"]) / i["seconds"] for d, e, i in zip(*seen.values(), strict=True)]
-    print(f"\n(decode + encoder) / index: {median(ratios):.2f} (min {min(ratios):.2f}, max {max(ratios):.2f})")
+    alone = [e["seconds"] / i["seconds"] for e, i in zip(seen["encoder"], seen["index"], strict=True)]
+    print(f"\npictures a second / those of the bare encoder: {median(alone):.2f} (max {max(alone):.2f})")
+    print(f"(decode + encoder) / index: {median(ratios):.2f} (min {min(ratios):.2f}, max {max(ratios):.2f})")
 
 
 if __name__ == "__main__":

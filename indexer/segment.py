@@ -84,7 +84,7 @@ class ShotDetector:
         self._jumps = [jump for jump in self._jumps if time_s - jump.time_s <= FLASH_S]
         for jump in self._jumps:
             if float(np.abs(small - jump.before).mean()) < FLASH_LEFT * jump.difference:
-                self._flashes.append((jump.index, len(self._times_s)))
+                self._flashes.append((jump.place, len(self._times_s)))
                 self._jumps.clear()
                 return
 
@@ -113,7 +113,7 @@ class ShotDetector:
 class _Jump(NamedTuple):
     """A frame that may begin a shot, the picture before it, and how far that is from it (mean luma, 0..1)."""
 
-    index: int
+    place: int
     time_s: float
     before: npt.NDArray[np.float32]
     difference: float
