@@ -216,7 +216,8 @@ class StillSource:
         if bottom < MIN_ROWS_SHARE * image.size[1]:
             raise error
         share = 100 * bottom // image.size[1]
-        self.warnings = (f"only the upper {share} % of the picture could be decoded ({tags.clean(error)})",)
+        what = f"only the upper {share} % of the picture" if share < 100 else "all but the very end of the picture"
+        self.warnings = (f"{what} could be decoded ({tags.clean(error)})",)
 
     def close(self) -> None:
         self._image.close()
