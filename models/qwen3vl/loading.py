@@ -3,7 +3,7 @@
 | weights | where | engine |
 |-|-|-|
 | bf16, or FP8 read as bf16 | one NVIDIA chip since Ampere, or the CPU in float32 | packed |
-| 4 bits (bitsandbytes) | one chip | plain |
+| 4 bits (bitsandbytes) | one chip, or the CPU | plain |
 | mixtures of experts; more than one chip holds | chips, layers spread over them | plain |
 """
 
@@ -112,7 +112,7 @@ class Weights:
                 bnb_4bit_quant_type="nf4",
                 bnb_4bit_use_double_quant=True,
                 bnb_4bit_compute_dtype=dtype,
-                llm_int8_skip_modules=["visual", "lm_head"],
+                llm_int8_skip_modules=["model.visual", "lm_head"],
             )
         try:
             model, told = getattr(transformers, class_name).from_pretrained(checkpoint.folder, **options)
@@ -166,9 +166,7 @@ def planned(checkpoint: Checkpoint, settings: Settings) -> Plan:
             )
         chips = [index]
     if not chips:
-        if in_4bit:
-            raise ModelError("4 bits need a GPU, and there is none.", remedy="Set SECONDSIGHT_QWEN_4BIT=0.")
-        plan = Plan({"": "cpu"}, on_gpu=False, in_4bit=False, packed=not checkpoint.is_mixture)
+        plan = Plan({"": "cpu"}, on_gpu=False, in_4bit=in_4bit, packed=not in_4bit and not checkpoint.is_mixture)
         needed, free = needed_bytes(checkpoint, plan), _free_bytes(settings)
         if needed > sum(free):
             raise _short(checkpoint, settings, needed, free)

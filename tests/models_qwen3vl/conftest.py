@@ -161,7 +161,12 @@ def write_checkpoint(
     folder.mkdir(parents=True)
     ids = byte_tokenizer(folder / "tokenizer.json")
     config = tiny_config().to_dict() | {"tie_word_embeddings": not says}
-    config["text_config"] |= {"vocab_size": 320, "hidden_size": width, "tie_word_embeddings": not says}
+    config["text_config"] |= {
+        "vocab_size": 320,
+        "hidden_size": width,
+        "intermediate_size": 2 * width,
+        "tie_word_embeddings": not says,
+    }
     config["vision_config"] |= {"out_hidden_size": width}
     named = {
         "image_token_id": ids["<|image_pad|>"],

@@ -192,9 +192,6 @@ def test_where_weights_go(checkpoint, monkeypatch):
         loading.planned(one, auto)
     with pytest.raises(ModelError, match="There is no device 'cuda:3'"):
         loading.planned(one, load_settings(qwen_device="cuda:3"))
-    Chips(monkeypatch)
-    with pytest.raises(ModelError, match="4 bits need a GPU"):
-        loading.planned(one, in_4bit)
 
 
 def test_fp8_weights_are_read_as_what_they_stand_for(tmp_path, checkpoint):
@@ -231,6 +228,23 @@ def test_fp8_weights_are_read_as_what_they_stand_for(tmp_path, checkpoint):
     assert np.linalg.norm(wanted - found) < 0.01 * np.linalg.norm(wanted)
     with pytest.raises(ModelError, match="without -FP8"):
         loading.planned(stored.checkpoint, load_settings(qwen_4bit=True, qwen_device="cpu"))
+
+
+def test_4_bits_are_those_of_the_language_model_alone(checkpoint):
+    pytest.importorskip("bitsandbytes", reason="4 bits need secondsight[qwen-4bit]")
+    from models.qwen3vl.prompting import Turn, prompt
+
+    whole = loading.Weights(Checkpoint(str(checkpoint)), CPU)
+    small = loading.Weights(Checkpoint(str(checkpoint)), load_settings(qwen_device="cpu", qwen_4bit=True))
+    asked = [prompt(Turn("", (words,)), whole.checkpoint.tokens) for words in ("A sofa by a window", "green")]
+    with whole.running() as engine, small.running() as other:
+        exact, near = engine.last_hidden(asked), other.last_hidden(asked)
+        inner = other._model.model
+    assert type(inner.language_model.layers[0].mlp.up_proj).__name__ == "Linear4bit"
+    assert type(inner.visual.blocks[0].mlp.linear_fc1).__name__ == "Linear"
+    likeness = np.sum(exact * near, 1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(near, axis=1)
+    assert (likeness > 0.7).all()
+    assert small.revision != whole.revision
 
 
 def test_a_mixture_of_experts_runs_in_the_plain_engine(tmp_path, make_checkpoint):
