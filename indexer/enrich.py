@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from indexer.discover import Failure
 from indexer.listen import is_done, speech, stage_of
 from indexer.read_screen import written
 from models.base import ModelSet
-from models.cache import CachedCaptioner, open_cache
+from models.cache import CachedCaptioner, ResultCache, keep_texts, kept_texts, key_of, open_cache
 
 Tell = Callable[[str, str, int, int], None]  # (stage, path, media done, media in all)
 
@@ -58,47 +58,80 @@ def enrich(
     Raises:
         MissingExtra, WeightsUnavailable: the model asked for is not here.
     """
-    stop = should_stop or (lambda: False)
-    transcriber = models.transcriber if listen else None
-    reader = models.text_reader if read else None
-    todo = list(_missing(store, paths, models, listen=listen, read=read))
-    media = spans_written = 0
-    warnings: list[Failure] = []
-    for done, (item, channel, stage) in enumerate(todo):
-        if stop():
-            return Enriched(media, spans_written, tuple(warnings), True)
-        if tell is not None:
-            tell("listen" if channel == "speech" else "read", str(item.path), done, len(todo))
-        spans: list[TextSpan] | None
-        try:
-            if channel == "speech":
-                spans, told = speech(item, transcriber, stop)
-                warnings += [Failure(str(item.path), reason) for reason in told]
-            else:
-                assert reader is not None
-                spans, _ = written(item, reader, settings.max_pixels, stop)
-        except (MediaError, OSError) as error:
-            warnings.append(Failure(str(item.path), f"no {channel} text: {error}"))
-            continue
+    with open_cache(settings) as cache:
+        run = _Run(store, models, settings, cache, tell, should_stop or (lambda: False))
+        whole = run.listen_and_read(paths, listen=listen, read=read) and run.describe(paths)
+        return Enriched(run.media, run.spans, tuple(run.warnings), not whole)
+
+
+@dataclass(slots=True)
+class _Run:
+    """What a run is asked with, and what it did so far."""
+
+    store: Store
+    models: ModelSet
+    settings: Settings
+    cache: ResultCache
+    tell: Tell | None
+    stop: Callable[[], bool]
+    media: int = 0
+    spans: int = 0
+    warnings: list[Failure] = field(default_factory=list)
+
+    def listen_and_read(self, paths: Sequence[Path], *, listen: bool, read: bool) -> bool:
+        """False when it was stopped."""
+        todo = list(_missing(self.store, paths, self.models, listen=listen, read=read))
+        for done, (item, channel, stage) in enumerate(todo):
+            if self.stop():
+                return False
+            if self.tell is not None:
+                self.tell("listen" if channel == "speech" else "read", str(item.path), done, len(todo))
+            try:
+                spans = self._heard(item, listen) if channel == "speech" else self._read(item)
+            except (MediaError, OSError) as error:
+                self.warnings.append(Failure(str(item.path), f"no {channel} text: {error}"))
+                continue
+            if spans is None:
+                return False
+            self.store.put_texts(item.media_id, channel, spans, stage=stage)
+            self.media += bool(spans)
+            self.spans += len(spans)
+        return True
+
+    def _heard(self, item: MediaItem, listen: bool) -> list[TextSpan] | None:
+        spans, told = speech(item, self.models.transcriber if listen else None, self.stop, self.cache)
+        self.warnings += [Failure(str(item.path), reason) for reason in told]
+        return spans
+
+    def _read(self, item: MediaItem) -> list[TextSpan] | None:
+        reader = self.models.text_reader
+        assert reader is not None, "only then is a screen missing"
+        key = key_of("screen", item.media_id, reader.revision)
+        spans = kept_texts(self.cache, key)
         if spans is None:
-            return Enriched(media, spans_written, tuple(warnings), True)
-        store.put_texts(item.media_id, channel, spans, stage=stage)
-        media += bool(spans)
-        spans_written += len(spans)
-    below = _below(store, paths) if models.captioner is not None else []
-    if models.captioner is None or not below:
-        return Enriched(media, spans_written, tuple(warnings), False)
-    try:
-        with open_cache(settings) as cache:
+            spans, _ = written(item, reader, self.settings.max_pixels, self.stop)
+            if spans is not None:
+                keep_texts(self.cache, key, spans)
+        return spans
+
+    def describe(self, paths: Sequence[Path]) -> bool:
+        """False when it was stopped."""
+        below = _below(self.store, paths) if self.models.captioner is not None else []
+        if self.models.captioner is None or not below:
+            return True
+        try:
             described = caption_media(
-                store, below, CachedCaptioner(models.captioner, cache), settings, language=settings.caption_language,
-                on_progress=None if tell is None else partial(tell, "describe"), should_stop=stop,
+                self.store, below, CachedCaptioner(self.models.captioner, self.cache), self.settings,
+                language=self.settings.caption_language,
+                on_progress=None if self.tell is None else partial(self.tell, "describe"), should_stop=self.stop,
             )  # fmt: skip
-    except ModelError as error:
-        warnings.append(Failure(str(below[0].path), f"not all captions could be made: {error}"))
-        return Enriched(media, spans_written, tuple(warnings), False)
-    warnings += [Failure(failure.path, f"no caption: {failure.reason}") for failure in described.failed]
-    return Enriched(media + described.media, spans_written + described.spans, tuple(warnings), described.interrupted)
+        except ModelError as error:
+            self.warnings.append(Failure(str(below[0].path), f"not all captions could be made: {error}"))
+            return True
+        self.warnings += [Failure(failure.path, f"no caption: {failure.reason}") for failure in described.failed]
+        self.media += described.media
+        self.spans += described.spans
+        return not described.interrupted
 
 
 def _below(store: Store, paths: Sequence[Path]) -> list[MediaItem]:

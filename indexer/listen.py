@@ -11,6 +11,7 @@ from data.media.audio import sound
 from data.media.subtitles import beside, spans_of
 from data.types import MediaItem, TextSpan
 from models.base import SPEECH_RATE_HZ, Transcriber
+from models.cache import ResultCache, keep_texts, kept_texts, key_of
 
 NOT_LISTENED = "none"
 
@@ -35,9 +36,12 @@ def is_done(stage: str, wanted: str) -> bool:
 
 
 def speech(
-    item: MediaItem, transcriber: Transcriber | None, stop: Callable[[], bool]
+    item: MediaItem, transcriber: Transcriber | None, stop: Callable[[], bool], cache: ResultCache
 ) -> tuple[list[TextSpan] | None, list[str]]:
     """(spans in order, what was wrong); spans None when it was stopped half way.
+
+    Args:
+        cache: a film that was heard once, in whatever library, is not listened to again.
 
     Subtitles were made by people or cost something to make: where there are any, the model is not asked.
     """
@@ -45,6 +49,10 @@ def speech(
     spans, told = spans_of(item.path, duration_s)
     if spans or transcriber is None or not item.info.has_audio:
         return spans, told
+    key = key_of("speech", item.media_id, transcriber.revision)
+    kept = kept_texts(cache, key)
+    if kept is not None:
+        return kept, told
     language: str | None = None
     try:
         for piece in sound(item.path, rate_hz=SPEECH_RATE_HZ):
@@ -55,5 +63,6 @@ def speech(
             if heard and language is None:
                 language = heard[0].language or None  # found once for a film: a quiet piece is easily taken for another
     except MediaError as error:
-        told.append(str(error))
+        return spans, [*told, str(error)]
+    keep_texts(cache, key, spans)
     return spans, told

@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from data.settings import Settings
+from data.types import Box, TextSpan, TimedWord
 from models.base import Caption, Captioner, CaptionEvent, Clip
 
 T = TypeVar("T")
 
+FILE = "results.sqlite3"
 MOST_BYTES = 1 << 30
-MOST_VALUE_BYTES = 1 << 20
+MOST_VALUE_BYTES = 8 << 20  # the words of three hours of speech with their times are 2 MB
 BUSY_S = 10.0
 _LOOK_EVERY = 64  # writes between two looks at the size
 _KEPT_SHARE = 0.8  # after the least lately used were dropped
@@ -44,7 +46,7 @@ def key_of(task: str, *parts: object) -> str:
 
 
 def open_cache(settings: Settings) -> ResultCache:
-    return ResultCache(settings.cache / "results.sqlite3")
+    return ResultCache(settings.cache / FILE)
 
 
 class ResultCache:
@@ -159,6 +161,30 @@ class ResultCache:
             )
             if count <= 1:
                 return
+
+
+def kept_texts(cache: ResultCache, key: str) -> list[TextSpan] | None:
+    """What a model heard or read, as `keep_texts` put it; None when it is not there."""
+    value = cache.get(key)
+    if value is None:
+        return None
+    try:
+        return [
+            TextSpan(
+                **{
+                    **row,
+                    "box": Box(**row["box"]) if row["box"] else None,
+                    "words": tuple(TimedWord(**word) for word in row["words"]),
+                }
+            )
+            for row in value
+        ]
+    except (TypeError, KeyError):  # of another version
+        return None
+
+
+def keep_texts(cache: ResultCache, key: str, spans: Sequence[TextSpan]) -> None:
+    cache.put(key, [asdict(span) for span in spans])
 
 
 class CachedCaptioner:

@@ -71,6 +71,12 @@ def write_gif(path: Path, colours: Sequence[str], delay_ms: int = 500) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def _no_results_of_earlier_runs(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights may come from the user's cache; what models said in another run or test may not."""
+    monkeypatch.setattr("models.cache.FILE", str(tmp_path_factory.mktemp("results") / "results.sqlite3"))
+
+
 @pytest.fixture
 def colour_models() -> ModelSet:
     return ModelSet("test", ColourModel())

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data.types import Box, TextSpan, TimedWord
 from models import cache as cache_module
 from models.base import Caption, CaptionEvent, Clip
-from models.cache import CachedCaptioner, ResultCache, key_of
+from models.cache import CachedCaptioner, ResultCache, keep_texts, kept_texts, key_of
 
 
 def test_what_was_put_is_there_in_another_run(tmp_path: Path) -> None:
@@ -134,3 +135,18 @@ def test_a_strange_value_is_asked_again(tmp_path: Path) -> None:
         for strange in (None, [], {}, {"text": "a"}, {"events": [1]}, "text"):
             cache.put(captioner._key(clip("a"), "en"), strange)
             assert captioner.caption([clip("a")])[0].text == "a en"
+
+
+def test_texts_come_back_as_they_were(tmp_path: Path) -> None:
+    words = (TimedWord("你好", 1.25, 1.5), TimedWord("there", 1.5, 2.0))
+    spans = [
+        TextSpan("speech", "你好 there", 1.25, 2.0, "zh", words=words, source="w@1"),
+        TextSpan("screen", "EXIT", None, None, box=Box(1, 2, 3, 4)),
+    ]
+    with ResultCache(tmp_path / "r.sqlite3") as cache:
+        assert kept_texts(cache, "a") is None
+        keep_texts(cache, "a", spans)
+        keep_texts(cache, "silent", [])
+        assert kept_texts(cache, "a") == spans and kept_texts(cache, "silent") == []
+        cache.put("strange", [{"text": 1}])
+        assert kept_texts(cache, "strange") is None
