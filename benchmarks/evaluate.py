@@ -3,7 +3,7 @@
     python -m benchmarks.evaluate                       # data/samples with benchmarks/queries/samples.csv
     python -m benchmarks.evaluate --media DIR --queries FILE.csv --answers
 
-The measures are those of search/evaluate.py. The last tables are the seek error before and after localising: over the
+The measures are those of search/evaluate.py. The last table is the seek error before and after localising: over the
 queries, whose truths are intervals, and over copies of single frames taken at random seconds of the films, whose truths
 are points.
 """
@@ -19,14 +19,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data.media import MEDIA_EXTENSIONS, open_media, picture
+from data.media import MEDIA_EXTENSIONS, open_media
 from data.settings import Settings, load
-from data.types import ImageQuery, SearchResponse
+from data.types import ImageQuery
 from indexer.pipeline import index
 from models.registry import load as load_models
 from search.engine import SearchEngine
 from search.evaluate import Case, Outcome, read_cases, run, summary
 from search.query import build
+from ui.commands import quality
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -43,13 +44,20 @@ def main() -> None:
         settings = load(library=Path(folder) / "library", models=arguments.models)
         models = load_models(settings.models, settings)
         index([arguments.media], library=settings.library, models=models, settings=settings)
-        outcomes = ask_all(cases, settings, models, arguments.queries.parent, arguments.answers)
-        table("all", outcomes, header=True)
-        for kind in sorted({case.type for case in cases}):
-            table(kind, [one for one in outcomes if one.case.type == kind])
+        pictures = arguments.queries.parent
+        outcomes = ask_all(cases, settings, models, pictures)
+        quality.table(outcomes)
+        if arguments.answers:
+            for one in outcomes:
+                told = "not there" if one.rank is None else f"at {one.rank}, IoU {one.iou:.2f}"
+                print(f"{one.case.type:9} {one.case.text or one.case.image!r:60.60} {one.score:.2f} {told}")
         chinese = [one for one in outcomes if any("\u4e00" <= letter <= "\u9fff" for letter in one.case.text)]
-        table("chinese", chinese)
-        coarse = ask_all(cases, settings.model_copy(update={"localise": 0}), models, arguments.queries.parent, False)
+        print("\nin Chinese:", told_in_line(chinese))
+        boxes = [case for case in cases if case.box]
+        whole = ask_all([replace(case, box="") for case in boxes], settings, models, pictures)
+        print("by a box:", told_in_line([one for one in outcomes if one.case.box]))
+        print("the same by the whole picture:", told_in_line(whole))
+        coarse = ask_all(cases, settings.model_copy(update={"localise": 0}), models, pictures)
         points = {
             f"single frames, {told}, {name}": frame_errors(
                 arguments.media, settings.model_copy(update={"localise": best}), models, smaller, quality
@@ -85,31 +93,13 @@ def frame_errors(media: Path, settings: Settings, models, smaller: int, quality:
     return np.asarray(errors)
 
 
-def ask_all(cases: list[Case], settings: Settings, models, pictures: Path, show: bool) -> list[Outcome]:
+def ask_all(cases: list[Case], settings: Settings, models, pictures: Path) -> list[Outcome]:
     with SearchEngine(settings.library, models, settings) as engine:
-
-        def ask(case: Case) -> SearchResponse:
-            images = [ImageQuery(picture(pictures / case.image), label=case.image)] if case.image else []
-            response = engine.search(replace(build(case.text, images=images), k=10))
-            if show:
-                first = response.moments[0]
-                told = "no match" if response.no_match else "match"
-                times = "" if first.peak_s is None else f"{first.start_s:.1f}-{first.end_s:.1f} @{first.peak_s:.2f}"
-                truth = "; ".join(f"{t.file} {t.start_s or ''}-{t.end_s or ''}" for t in case.truths[:2])
-                print(
-                    f"{case.type:9} {case.text or case.image!r:50.50} -> {first.media.path.name:30.30} {times:22} "
-                    f"{first.score:.2f} {told:8} | {truth}"
-                )
-            return response
-
-        return run(cases, ask)
+        return run(cases, quality.asking(engine, pictures))
 
 
-def table(name: str, outcomes: list[Outcome], *, header: bool = False) -> None:
-    measures = summary(outcomes)
-    if header:
-        print("\n| queries | " + " | ".join(measures) + " |\n|-" + "|-" * len(measures) + "|")
-    print(f"| {name} | " + " | ".join(f"{value:.3g}" for value in measures.values()) + " |")
+def told_in_line(outcomes: list[Outcome]) -> str:
+    return ", ".join(f"{name} {value:.3g}" for name, value in summary(outcomes).items() if not np.isnan(value))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ SAMPLES = ROOT / "data" / "samples"
 QUERIES = ROOT / "benchmarks" / "queries"
 LIMIT_BYTES = 15_000_000
 FREE = re.compile(r"CC0-1\.0|CC-BY(-SA)?-[1-4]\.0|LGPL-3\.0-or-later|public domain|no known copyright restrictions")
-TYPES = {"moment", "still", "image", "none", "negated", "temporal"}
+TYPES = {"moment", "still", "image", "none", "negated", "temporal", "box"}
 
 
 def _files() -> set[str]:
@@ -109,13 +109,15 @@ def test_file_names_hold_no_word_of_a_query() -> None:
 
 def test_truths_are_well_formed(durations_s: dict[str, float | None]) -> None:
     for row in TRUTHS:
-        assert list(row) == ["query", "image", "file", "start_s", "end_s", "lang", "type"]
+        assert list(row) == ["query", "image", "file", "start_s", "end_s", "lang", "type", "box"]
         assert bool(row["query"]) != bool(row["image"]), row
         assert row["type"] in TYPES and row["lang"] in {"en", "zh"}, row
-        assert (row["type"] == "none") == (not row["file"]), row
+        assert row["type"] != "none" or not row["file"], row
+        assert row["file"] or row["type"] in ("none", "temporal"), row  # nothing, or not in that order
+        assert bool(row["box"]) == (row["type"] == "box"), row
         assert (row["lang"] == "zh") == bool(re.search("[\u4e00-\u9fff]", row["query"])), row
         if row["image"]:
-            assert row["type"] == "image" and picture(QUERIES / row["image"]).std() > 10
+            assert row["type"] in ("image", "box") and picture(QUERIES / row["image"]).std() > 10
         if not row["file"]:
             assert not row["start_s"] and not row["end_s"], row
             continue
@@ -126,20 +128,20 @@ def test_truths_are_well_formed(durations_s: dict[str, float | None]) -> None:
 
 
 def test_truths_do_not_overlap_or_repeat() -> None:
-    seen: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
+    seen: dict[tuple[str, str, str, str], list[tuple[float, float]]] = {}
     for row in TRUTHS:
         interval = (float(row["start_s"] or 0), float(row["end_s"] or 0))
-        others = seen.setdefault((row["query"], row["image"], row["file"]), [])
+        others = seen.setdefault((row["query"], row["image"], row["box"], row["file"]), [])
         assert interval not in others, row
         assert all(interval[1] <= start_s or end_s <= interval[0] for start_s, end_s in others), row
         others.append(interval)
 
 
 def test_there_are_enough_queries_of_every_kind() -> None:
-    cases = {(row["query"], row["image"]): row for row in TRUTHS}
+    cases = {(row["query"], row["image"], row["box"]): row for row in TRUTHS}
     kinds = Counter(row["type"] for row in cases.values())
     assert kinds["moment"] >= 40 and kinds["still"] >= 15 and kinds["image"] >= 10 and kinds["none"] >= 10
-    assert kinds["negated"] + kinds["temporal"] >= 10
+    assert min(kinds["negated"], kinds["temporal"], kinds["box"]) >= 10
     assert sum(row["lang"] == "zh" for row in cases.values()) >= 15
 
 
