@@ -43,7 +43,7 @@ def apply_metadata(store: Store, tables: Sequence[Table], *, sidecars_of: Sequen
         sidecars_of: files and folders whose FILE.json are read.
     """
     files = {path: row for path, row in store.files().items() if row.media_id and not row.reason}
-    known = _Names(files)
+    known = _Names(files if tables else {})
     said: dict[str, dict[str, FieldValue | None]] = defaultdict(dict)
     problems: list[Failure] = []
     for path, row in _below(files, sidecars_of):

@@ -151,7 +151,8 @@ def index(
         gone = [] if keep_missing or run.interrupted else run.gone(found, prune=prune)
         store.forget_paths([*run.moved_from, *gone])
         if not run.interrupted:
-            said = apply_metadata(store, metadata, sidecars_of=paths)
+            beside = ".json" in found.ignored or not all(path.is_dir() for path in paths)
+            said = apply_metadata(store, metadata, sidecars_of=paths if beside else ())
             run.warnings.extend(said.problems)
             run.told = said.changed
             texts = enrich(
