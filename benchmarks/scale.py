@@ -6,7 +6,7 @@ The vectors are synthetic: topics, scenes within topics, frames within scenes, a
 as they do in footage (uniformly random vectors have no neighbours, and are the worst case of every index). The queries
 are frames of scenes that the library does not hold. Truth is the exact product over the stored float16 vectors.
 Each system runs in a process of its own; the systems answer in turn, a few queries each, so that whatever else the
-machine does meets all alike.
+machine does meets all alike. All look at as many lists, and compare as many candidates again.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from data.store.faiss import PROBED, REFINED_BY_ROOT
 
 DIM = 512
 FRAMES_A_MEDIUM = 500
@@ -32,17 +35,20 @@ TOPICS = 1000
 K = 10
 SHARES = (1.0, 0.1, 0.01)  # of the media that a filter lets through
 MODELS = {"joint": {"name": "synthetic", "revision": "1", "dim": DIM, "metric": "cosine", "preprocessing": ""}}
-PROBED, REFINED = 64, 400  # lists looked at and candidates compared again, as in data.store.faiss
 WARM_UP, IN_TURN = 20, 10  # queries
 Search = Callable[[npt.NDArray[np.float32], float], Sequence[int]]
 
 _search: Search  # of this process
 
 
+@cache
+def topics() -> npt.NDArray[np.float32]:
+    return np.random.default_rng(0).standard_normal((TOPICS, DIM), dtype=np.float32)
+
+
 def scenes(rng: np.random.Generator, count: int) -> npt.NDArray[np.float32]:
     """(count, DIM) middles of scenes: their topic, and as much again of their own."""
-    topics = np.random.default_rng(0).standard_normal((TOPICS, DIM), dtype=np.float32)
-    return topics[rng.integers(0, TOPICS, count)] + 0.8 * rng.standard_normal((count, DIM), dtype=np.float32)
+    return topics()[rng.integers(0, TOPICS, count)] + 0.8 * rng.standard_normal((count, DIM), dtype=np.float32)
 
 
 def frames(rng: np.random.Generator, middles: npt.NDArray[np.float32], each: int) -> npt.NDArray[np.float32]:
@@ -159,6 +165,7 @@ def raw_faiss(folder: Path, n_media: int, kind: str) -> tuple[Search, float | No
 
     made = folder / "library" / "library.vectors"
     vectors = np.load(next(made.rglob("vectors.npy")), mmap_mode="r")
+    refined = round(REFINED_BY_ROOT * len(vectors) ** 0.5)
     started, lists = time.perf_counter(), None
     if kind == "lists":
         lists = faiss.read_index(str(next(made.rglob("lists.faiss"))))
@@ -175,11 +182,11 @@ def raw_faiss(folder: Path, n_media: int, kind: str) -> tuple[Search, float | No
         selector = None if share == 1 else faiss.IDSelectorBitmap(bits[share])
         inner = faiss.SearchParametersIVF(nprobe=PROBED, sel=selector)
         if lists is not None:
-            _, found = lists.search(query[None], REFINED, params=inner)
+            _, found = lists.search(query[None], refined, params=inner)
             rows = np.sort(found[0][found[0] >= 0])
             return rows[np.argsort(-(vectors[rows].astype(np.float32) @ query))[:K]]
         if "Refine" in kind:
-            inner = faiss.IndexRefineSearchParameters(k_factor=REFINED / K, base_index_params=inner)
+            inner = faiss.IndexRefineSearchParameters(k_factor=refined / K, base_index_params=inner)
         elif not kind.startswith("IVF"):
             inner = faiss.SearchParameters(sel=selector)
         return index.search(query[None], K, params=inner)[1][0]
@@ -187,16 +194,19 @@ def raw_faiss(folder: Path, n_media: int, kind: str) -> tuple[Search, float | No
     return search, build_s
 
 
-def raw_lance(folder: Path, n_media: int) -> tuple[Search, float]:
+def raw_lance(folder: Path, n_media: int) -> tuple[Search, float | None]:
     """LanceDB's own vector index over the same table, and a B-tree under the filter."""
     import lancedb
     from lancedb.index import BTree, IvfRq
 
     table = lancedb.connect(str(folder / "library" / "tables")).open_table("frames")
-    started = time.perf_counter()
-    table.create_index("vec_joint", config=IvfRq(distance_type="dot"))
-    table.create_index("edition", config=BTree())
-    build_s = time.perf_counter() - started
+    refined = round(REFINED_BY_ROOT * table.count_rows() ** 0.5)
+    build_s = None
+    if "vec_joint_idx" not in {index.name for index in table.list_indices()}:
+        started = time.perf_counter()
+        table.create_index("vec_joint", config=IvfRq(distance_type="dot"))
+        table.create_index("edition", config=BTree())
+        build_s = time.perf_counter() - started
     editions = np.unique(table.search().select(["edition"]).to_arrow()["edition"].to_numpy())
     filters = {
         share: f"edition IN ({', '.join(map(str, editions[kept(n_media, share)].tolist()))})" for share in SHARES[1:]
@@ -204,7 +214,7 @@ def raw_lance(folder: Path, n_media: int) -> tuple[Search, float]:
 
     def search(query: npt.NDArray[np.float32], share: float) -> list[int]:
         asked = table.search(query.astype(np.float16), vector_column_name="vec_joint").distance_type("dot")
-        asked = asked.nprobes(20).refine_factor(4).limit(K).select(["edition", "time_s"])
+        asked = asked.nprobes(PROBED).refine_factor(refined // K).limit(K).select(["edition", "time_s", "_distance"])
         if share < 1:
             asked = asked.where(filters[share], prefilter=True)
         found = asked.to_arrow()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from datetime import timedelta
@@ -59,3 +60,15 @@ def open_tables(directory: Path, name: str, expected: Mapping[str, Any]) -> dict
     except FOREIGN as error:
         raise damaged(directory, error) from error
     return tables
+
+
+def size_bytes(directory: Path) -> int:
+    """Of all files of the library, those in the making and those to go back to included."""
+    total = 0
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(folder, name)).st_size
+            except OSError:  # the writer has just removed it
+                continue
+    return total

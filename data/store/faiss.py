@@ -24,12 +24,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data.store.resident import Media, Nearest, Rows, nearest, nearest_held
+from data.store.resident import Media, Nearest, Rows, nearest_held
 
 EXACT_ROWS = 20_000  # so many rows or fewer are compared one by one: quicker than, or as quick as, the lists
 PROBED = 64  # lists looked at, when all rows may be returned
 REFINED = 4  # candidates compared exactly for each row wanted
 LEAST_REFINED = 400
+REFINED_BY_ROOT = 0.6  # times the root of all rows: the more there are, the more of them look alike in their codes
 TRAINING_ROWS_A_LIST = 64
 CHUNK_ROWS = 32_768
 EXACT_AT_ONCE = 1024  # a megabyte: larger pieces of memory are new ones each time, which took ten times the products
@@ -103,14 +104,13 @@ class VectorIndex:
     ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
         counts = np.diff(self.offsets)
         n_allowed, n = int(counts[allowed].sum()), len(self.vectors)
-        refined = max(LEAST_REFINED, REFINED * k)
+        refined = max(LEAST_REFINED, REFINED * k, round(REFINED_BY_ROOT * n**0.5))
         if n_allowed <= max(EXACT_ROWS, 2 * refined):
-            return self._exact(query, k, allowed)
+            return self._compared(np.flatnonzero(np.repeat(allowed, counts)), query, k)
         rows = self._candidates(query, refined, None if n_allowed == n else np.repeat(allowed, counts), n_allowed / n)
         if len(rows) < k:
-            return self._exact(query, k, allowed)
-        best, scores = nearest(self.vectors[rows].astype(np.float32), query, k, None)
-        return rows[best], scores
+            rows = np.flatnonzero(np.repeat(allowed, counts))
+        return self._compared(rows, query, k)
 
     def _candidates(
         self, query: npt.NDArray[np.float32], count: int, keep: npt.NDArray[np.bool_] | None, share: float
@@ -124,10 +124,10 @@ class VectorIndex:
         _, rows = self.lists.search(query[None], count, params=_faiss().SearchParametersIVF(**options))
         return np.sort(rows[0][rows[0] >= 0])
 
-    def _exact(
-        self, query: npt.NDArray[np.float32], k: int, allowed: npt.NDArray[np.bool_]
+    def _compared(
+        self, rows: npt.NDArray[np.intp], query: npt.NDArray[np.float32], k: int
     ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
-        rows = np.flatnonzero(np.repeat(allowed, np.diff(self.offsets)))
+        """The k nearest of `rows` by their vectors."""
         found, scores = [np.empty(0, np.intp)], [np.empty(0, np.float32)]
         for start in range(0, len(rows), EXACT_AT_ONCE):
             some = rows[start : start + EXACT_AT_ONCE]

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from data.errors import IndexMismatch, LibraryBusy
 from data.store import conditions, faiss, on_disk
 from data.store.base import FileRow, Filter, FrameVectors, StoreStats
-from data.store.create import FOREIGN, open_tables
+from data.store.create import FOREIGN, open_tables, size_bytes
 from data.store.faiss import VectorIndex
 from data.store.manifest import VECTORS, Manifest, damaged
 from data.store.resident import MOST_IDS_BY_NAME, Media, Rows, nearest_held, read_rows, vector_rows
@@ -46,6 +46,7 @@ class Reader:
         self._tables = open_tables(directory, manifest.tables, self._schemas)
         self._mutex = threading.RLock()
         self._media: Media | None = None
+        self._seen: frozenset[str] | None = None
         self._held: dict[str, Rows] = {}
         self._indices: dict[str, tuple[VectorIndex, ...]] = {}
 
@@ -198,7 +199,7 @@ class Reader:
                 frames=int(media.column("n_frames").sum()),
                 texts=int(media.column("n_texts").sum()),
                 duration_s=float(np.nansum(media.column("duration_s"))),
-                size_on_disk_bytes=_size_bytes(self.directory),
+                size_on_disk_bytes=size_bytes(self.directory),
             )
 
         return self._consistent(read)
@@ -232,9 +233,22 @@ class Reader:
 
     def _current(self) -> Media:
         with self._mutex:
-            if self._media is None or self._tables["media"].version != self._media.version:
-                self._media = Media.read(self._tables["media"])
+            seen = self._seen_states()
+            if self._media is None or seen is None or seen != self._seen:
+                if self._media is None or self._tables["media"].version != self._media.version:
+                    self._media = Media.read(self._tables["media"])
+                self._seen = seen
             return self._media
+
+    def _seen_states(self) -> frozenset[str] | None:
+        """Names of the states of the media, of which each write makes a new one.
+
+        Asking the database instead goes through a thread of its own, which on a busy machine took longer than a search.
+        """
+        try:
+            return frozenset(os.listdir(self.directory / self.manifest.tables / "media.lance" / "_versions"))
+        except OSError:
+            return None
 
     def _hold(self, key: str, table: str, columns: tuple[str, ...], media: Media, counts: str) -> Rows | None:
         """Rows of all `media`, from memory as far as they were read before."""
@@ -376,14 +390,3 @@ def _present(paths: Sequence[str]) -> str:
     if len(ordered) == 1:
         return ordered[0]
     return next((path for path in ordered if os.path.exists(path)), ordered[0])
-
-
-def _size_bytes(directory: Path) -> int:
-    total = 0
-    for folder, _, names in os.walk(directory):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(folder, name)).st_size
-            except OSError:  # the writer has just removed it
-                continue
-    return total
