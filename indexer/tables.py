@@ -84,7 +84,9 @@ def read_table(path: Path, key: str = "") -> Table:
     types = {column: _declared(path, column) for column in columns}
     named = _key_column(path, {column: name for column, (name, _) in types.items()}, key)
     # A key is worth keeping as a field; a file's name the library knows by itself.
-    kept = {column: name for column, (name, _) in types.items() if name.casefold() not in FILE_COLUMNS}
+    kept = {
+        column: name for column, (name, _) in types.items() if column != named or name.casefold() not in FILE_COLUMNS
+    }
     read = {column: _reader(types[column][1], [record.get(column) for _, record in records]) for column in kept}
     rows = []
     for line, record in records:
@@ -111,7 +113,10 @@ def read_object(path: Path) -> dict[str, FieldValue | None]:
     if not isinstance(found, dict):
         raise UsageError(f"{path.name!r} holds no JSON object.")
     names = {name: name for name in list(found)[:MOST_COLUMNS] if not isinstance(found[name], dict | list)}
-    return _fields(found, names, dict.fromkeys(names, _json_value))
+    try:
+        return _fields(found, names, dict.fromkeys(names, _json_value))
+    except _Bad as error:
+        raise UsageError(f"{path.name!r}: {error}.") from None
 
 
 def _told(path: Path, problems: Iterable[tuple[int, str]]) -> tuple[Failure, ...]:

@@ -34,9 +34,9 @@ def test_the_samples_table_is_read_whole():
 
 
 def test_types_are_seen_in_whole_columns(tmp_path):
-    read = table(tmp_path, "file,price,sku,new,Size (cm),note\na.jpg,1.5,007,yes,10,x\nb.jpg,20,12,no,,\n")
-    assert read.rows[0].fields == {"price": 1.5, "sku": "007", "new": True, "size_cm": 10.0, "note": "x"}
-    assert read.rows[1].fields == {"price": 20.0, "sku": "12", "new": False, "size_cm": None, "note": None}
+    read = table(tmp_path, "file,price,sku,video,Size (cm),note\na.jpg,1.5,007,yes,10,x\nb.jpg,20,12,no,,\n")
+    assert read.rows[0].fields == {"price": 1.5, "sku": "007", "video": True, "size_cm": 10.0, "note": "x"}
+    assert read.rows[1].fields == {"price": 20.0, "sku": "12", "video": False, "size_cm": None, "note": None}
 
 
 def test_declared_types_refuse_what_is_none_by_line(tmp_path):
@@ -91,6 +91,14 @@ def test_untrusted_text_is_bounded_and_cleaned(tmp_path):
     path = tmp_path / "a.jpg.json"
     path.write_text(json.dumps({"title": "Lamp", "geo": {"lat": 1}, "views": 3}))
     assert read_object(path) == {"title": "Lamp", "views": 3.0}
+
+
+@pytest.mark.parametrize("text", ["[1]", "{", '{"price": NaN}', '{"price": 1e999}', "[" * 100_000, "\xff\x00"])
+def test_a_bad_sidecar_is_told(tmp_path, text):
+    path = tmp_path / "a.jpg.json"
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(UsageError, match=r"a\.jpg\.json"):
+        read_object(path)
 
 
 def test_names_are_read_as_exactly_as_they_can_be():
