@@ -20,6 +20,7 @@ import numpy as np
 
 from data.errors import UsageError
 from data.types import Moment, SearchResponse
+from search.feedback import unquoted
 
 COLUMNS = ("query", "image", "file", "start_s", "end_s")
 IOUS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
@@ -87,7 +88,7 @@ def read_cases(path: Path) -> list[Case]:
                 if (row.get("verdict") or "") == "bad":
                     continue
                 start_s, end_s = (float(row[name]) if row[name] else None for name in ("start_s", "end_s"))
-                key = (row["query"] or "", row["image"] or "", row.get("box") or "")
+                key = (unquoted(row["query"] or ""), unquoted(row["image"] or ""), row.get("box") or "")
                 if not key[0] and not key[1]:
                     raise UsageError(f"{path}, line {rows.line_num} asks for nothing.", remedy="Give query or image.")
                 truths = grouped.setdefault(key, (row.get("type") or "", []))[1]

@@ -15,6 +15,7 @@ from data.errors import LibraryDamaged, UsageError
 
 FILE = "feedback.jsonl"
 COLUMNS = ("query", "image", "file", "start_s", "end_s", "verdict", "given_at")
+FORMULA = ("=", "+", "-", "@", "\t")
 _LONGEST_LINE = 20_000
 
 
@@ -38,9 +39,18 @@ class Judgement:
     given_at: str = ""
 
     def row(self) -> dict[str, Any]:
-        """As a line of a CSV file that `secondsight eval` reads."""
+        """As a line of a CSV file that `secondsight eval` reads; no cell begins like a formula of a sheet."""
         told = {**asdict(self), "verdict": "good" if self.good else "bad"}
-        return {name: "" if told[name] is None else told[name] for name in COLUMNS}
+        return {name: "" if told[name] is None else _quoted(told[name]) for name in COLUMNS}
+
+
+def _quoted(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+
+
+def unquoted(cell: str) -> str:
+    """A cell as it was before `Judgement.row`."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA) else cell
 
 
 def record(library: Path, judgement: Judgement) -> None:

@@ -93,6 +93,8 @@ def test_verdicts_are_kept_and_come_back_as_cases(tmp_path: Path) -> None:
     feedback.record(tmp_path, feedback.Judgement('a "cat"\n', "/x/b.jpg", False))
     good, bad = feedback.judgements(tmp_path)
     assert good.good and good.given_at.startswith("20") and good.end_s == 2.0
+    assert feedback.Judgement("-dog cat", "", True).row()["query"] == "'-dog cat"
+    assert feedback.unquoted("'-dog cat") == "-dog cat" and feedback.unquoted("'tis") == "'tis"
     assert bad.row()["verdict"] == "bad" and bad.row()["start_s"] == ""
     with pytest.raises(UsageError):
         feedback.record(tmp_path, feedback.Judgement("", "/x/b.jpg", False))

@@ -159,8 +159,5 @@ def feedback_export(bad: bool, library: Path | None, as_json: bool) -> None:
         return
     writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    # A sheet program would run a cell that begins like a formula; the words are somebody's input.
-    writer.writerows(
-        {name: f"'{cell}" if str(cell)[:1] in "=+@\t" else cell for name, cell in row.items()} for row in rows
-    )
+    writer.writerows(rows)
     err().print(count(len(rows), "verdict"), style="dim", markup=False)
