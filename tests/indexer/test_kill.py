@@ -26,7 +26,7 @@ def start(library: Path, media: Path) -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.timeout(60 + 20 * KILLS)
+@pytest.mark.timeout(120 + 60 * KILLS)
 def test_killed_at_any_moment_and_finished_equals_one_run(tmp_path: Path) -> None:
     media = tmp_path / "media"
     media.mkdir()
