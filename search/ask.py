@@ -8,7 +8,7 @@ is dropped, and an answer without one is no answer. Without a model, the library
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from data.errors import UsageError
@@ -71,6 +71,20 @@ class Reply:
     shown: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question with all that a model is shown of the library to answer it; needs the library no more.
+
+    Attributes:
+        clips: best first. items: media_id -> the medium, of each clip.
+    """
+
+    text: str
+    chinese: bool
+    clips: tuple[Clip, ...]
+    items: Mapping[str, MediaItem]
+
+
 def ask(
     engine: SearchEngine, question: str, *, answerer: Answerer | None, scope: Scope | None = None, language: str = ""
 ) -> Reply:
@@ -83,37 +97,15 @@ def ask(
     Raises:
         UsageError: no question, or one that is too long. ModelError: the model cannot be had.
     """
-    question = " ".join(question.split())
-    if not question:
-        raise UsageError("Nothing was asked.", remedy='Write a question: secondsight ask "what is on the table?"')
-    if len(question) > LONGEST_TEXT:
-        raise UsageError(f"The question has {len(question)} characters.", remedy=f"Keep it under {LONGEST_TEXT}.")
-    scope = scope or Scope()
-    chinese = (language or ("zh" if _HAN.search(question) else "en")) == "zh"
     if answerer is None:
-        return _quoted(engine, question, scope, chinese)
-    clips, items = _clips(engine, question, scope)
-    answer = answerer.answer(question, clips, "zh" if chinese else "en")
-    sources: list[Source] = []
-    for citation in answer.citations:
-        source = _source(citation, clips, items)
-        if source is not None and source not in sources:
-            sources.append(source)
-    if answer.answered and sources:
-        return Reply(question, answer.text, True, True, tuple(sources), len(clips))
-    text = answer.text if not answer.answered and answer.text else _NONE[chinese]
-    return Reply(question, text, False, True, shown=len(clips))
+        return quoted(engine, question, scope, language)
+    return answered(prepared(engine, question, scope, language), answerer)
 
 
-_NONE = ("The library does not seem to hold the answer.", "资料库里似乎没有答案。")
-_NEAREST = (
-    "No sentence of this library answers that. What looks nearest is below.",
-    "资料库里没有能回答的句子；看起来最接近的如下。",
-)
-_QUOTES = ("In the library's own words:", "资料库中的原话：")
-
-
-def _quoted(engine: SearchEngine, question: str, scope: Scope, chinese: bool) -> Reply:
+def quoted(engine: SearchEngine, question: str, scope: Scope | None = None, language: str = "") -> Reply:
+    """The library's own sentences; where none bears on the question, what looks nearest. See `ask`."""
+    question, chinese = _checked(question, language)
+    scope = scope or Scope()
     found = quotes.find(engine.store, question, scope)
     media = {item.media_id: item for item in engine.store.media([quote.media_id for quote in found])}
     sources = tuple(
@@ -126,6 +118,45 @@ def _quoted(engine: SearchEngine, question: str, scope: Scope, chinese: bool) ->
     nearest = [moment for moment in _moments(engine, question, scope, 5) if moment.score >= LEAST_SCORE]
     sources = tuple(Source(moment.media, moment.start_s, moment.end_s, moment.peak_s) for moment in nearest)
     return Reply(question, (_NEAREST if sources else _NONE)[chinese], False, False, sources)
+
+
+def prepared(engine: SearchEngine, question: str, scope: Scope | None = None, language: str = "") -> Question:
+    """What bears on the question, found and decoded. See `ask`."""
+    question, chinese = _checked(question, language)
+    clips, items = _clips(engine, question, scope or Scope())
+    return Question(question, chinese, tuple(clips), items)
+
+
+def answered(question: Question, answerer: Answerer) -> Reply:
+    """The model's answer, held to what it was shown."""
+    answer = answerer.answer(question.text, question.clips, "zh" if question.chinese else "en")
+    sources: list[Source] = []
+    for citation in answer.citations:
+        source = _source(citation, question.clips, question.items)
+        if source is not None and source not in sources:
+            sources.append(source)
+    if answer.answered and sources:
+        return Reply(question.text, answer.text, True, True, tuple(sources), len(question.clips))
+    text = answer.text if not answer.answered and answer.text else _NONE[question.chinese]
+    return Reply(question.text, text, False, True, shown=len(question.clips))
+
+
+def _checked(question: str, language: str) -> tuple[str, bool]:
+    """(the question on one line, whether to answer in Chinese)."""
+    question = " ".join(question.split())
+    if not question:
+        raise UsageError("Nothing was asked.", remedy='Write a question: secondsight ask "what is on the table?"')
+    if len(question) > LONGEST_TEXT:
+        raise UsageError(f"The question has {len(question)} characters.", remedy=f"Keep it under {LONGEST_TEXT}.")
+    return question, (language or ("zh" if _HAN.search(question) else "en")) == "zh"
+
+
+_NONE = ("The library does not seem to hold the answer.", "资料库里似乎没有答案。")
+_NEAREST = (
+    "No sentence of this library answers that. What looks nearest is below.",
+    "资料库里没有能回答的句子；看起来最接近的如下。",
+)
+_QUOTES = ("In the library's own words:", "资料库中的原话：")
 
 
 def _moments(engine: SearchEngine, question: str, scope: Scope, k: int) -> list[Moment]:
@@ -207,7 +238,7 @@ def _inside(moment: Moment, other: Moment) -> bool:
     return other.start_s <= moment.peak_s < other.end_s
 
 
-def _source(citation: Citation, clips: Sequence[Clip], items: dict[str, MediaItem]) -> Source | None:
+def _source(citation: Citation, clips: Sequence[Clip], items: Mapping[str, MediaItem]) -> Source | None:
     """None for what was not shown, whoever says that it was."""
     for clip in clips:
         if clip.media_id != citation.media_id:

@@ -60,9 +60,17 @@ def scope_of(store: Store, path: Path | None, start_s: float | None = None, end_
         if timed:
             raise UsageError(f"{folder!r} is a folder and has no seconds.", remedy="Name one file with --in FILE.")
         return Scope(condition=Condition("path", "under", folder))
-    item = item_at(store, path)
+    return stretch_of(item_at(store, path), start_s, end_s)
+
+
+def stretch_of(item: MediaItem, start_s: float | None = None, end_s: float | None = None) -> Scope:
+    """A medium, or the stretch of it from start_s to end_s; None: its beginning and its end.
+
+    Raises:
+        UsageError: it has no seconds, or not these.
+    """
     length_s = item.info.duration_s
-    if not timed:
+    if start_s is None and end_s is None:
         return Scope(item, None if length_s is None else 0.0, length_s)
     if length_s is None:
         raise UsageError(f"{item.path.name!r} is a still and has no seconds.", remedy="Leave the time out.")

@@ -35,9 +35,11 @@ from data.errors import (
 )
 from data.media import picture
 from data.types import Box, ImageQuery, MediaItem, SearchResponse
+from search.scope import stretch_of
 from ui.app import held
 from ui.app.routes import OUR_NAMES, allow_hosts, clip_url, host_is_ours, play_url, still_url
 from ui.app.routes import routes as media_routes
+from ui.commands.answers import reply_dict
 from ui.commands.search import as_dict
 from ui.console import defect
 from ui.text import parse_box, plain
@@ -93,6 +95,7 @@ def routes() -> list[Route]:
         Route("/api/media/{media_id}", _answered(_medium)),
         Route("/api/media/{media_id}/similar", _answered(_similar)),
         Route("/api/search", _answered(_search), methods=["GET", "POST"]),
+        Route("/api/ask", _answered(_ask)),
     ]
 
 
@@ -110,6 +113,18 @@ def _search(_: Request, asked: Asked) -> dict[str, Any]:
             group_by=asked.text("group_by"), files=False,
         )  # fmt: skip
         return _response(engine.search(query), asked.text("q"))
+
+
+def _ask(_: Request, asked: Asked) -> dict[str, Any]:
+    scope = None
+    if asked.text("media"):
+        times = [asked.number(name, 0.0, 0.0, 1e9) if asked.text(name) else None for name in ("from", "to")]
+        scope = stretch_of(_medium_of(asked.text("media")), *times)
+    reply = held.ask(asked.text("q"), scope)
+    out = reply_dict(reply)
+    for told, source in zip(out["sources"], reply.sources, strict=True):
+        told.update(_addresses(source.item, source.at_s))
+    return out
 
 
 def _similar(request: Request, asked: Asked) -> dict[str, Any]:
@@ -191,7 +206,11 @@ def _results(asked: Asked) -> int:
 
 
 def _item(request: Request) -> MediaItem:
-    item = held.media_item(request.path_params["media_id"])
+    return _medium_of(request.path_params["media_id"])
+
+
+def _medium_of(media_id: str) -> MediaItem:
+    item = held.media_item(media_id)
     if item is None:
         raise MissingMedia("The library holds no such medium.")
     return item

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from tests.models_server.fake import FakeServer
+from ui import api
 from ui.app import routes
 
 MAIN = str(Path(routes.__file__).with_name("main.py"))
@@ -71,3 +73,21 @@ def test_an_empty_library_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setenv("SECONDSIGHT_LIBRARY", str(tmp_path / "none"))
     page = AppTest.from_file(MAIN, default_timeout=60).run().switch_page("views/ask.py").run()
     assert not page.exception and len(page.error) == 1
+
+
+def test_the_api_answers_as_the_page_does(here: Path, fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    st.cache_resource.clear()
+    client = TestClient(api.application(), base_url="http://127.0.0.1:8502")
+    said = client.get("/api/ask", params={"q": "what did he say about the price?"}).json()
+    (source,) = said["sources"]
+    assert said["answered"] and not said["by_model"] and source["at_s"] == 4.2 and "ninety" in source["quote"]
+    assert client.get(source["still_url"]).headers["content-type"] == "image/jpeg"
+    part = {"q": "what did he say about the price?", "media": source["media_id"], "from": 0, "to": 2}
+    assert not any(one["quote"] for one in client.get("/api/ask", params=part).json()["sources"])
+    cited = [{"clip": 1, "start": 4.2, "end": 5.0}]
+    fake.answer = lambda _: json.dumps({"answered": True, "answer": "90", "citations": cited})
+    monkeypatch.setenv("SECONDSIGHT_MODELS", f"server:{fake.url}")
+    said = client.get("/api/ask", params={"q": "the price?", "media": source["media_id"]}).json()
+    assert said["by_model"] and said["text"] == "90" and said["sources"][0]["at_s"] == pytest.approx(4.2)
+    for wrong, status in (({"q": ""}, 400), ({"q": "a", "media": "x"}, 404), ({**part, "from": 5}, 400)):
+        assert client.get("/api/ask", params=wrong).status_code == status

@@ -66,11 +66,14 @@ def ask(question: str, scope: Scope | None) -> Reply:
     Raises:
         LibraryError, ModelError: the library or the model cannot be used.
     """
-    from search.ask import ask as ask_library
+    from search.ask import answered, prepared, quoted
 
     answerer = _talking().answerer
     with engine() as held:
-        return ask_library(held, question, answerer=answerer, scope=scope)
+        if answerer is None:
+            return quoted(held, question, scope)
+        found = prepared(held, question, scope)
+    return answered(found, answerer)  # others may search while the model writes
 
 
 def who_answers() -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -181,7 +181,8 @@ def ask(
         err().print(players.open_at(first.item.path, first.at_s), markup=False, soft_wrap=True)
 
 
-def reply_dict(reply: Reply) -> dict[str, object]:
+def reply_dict(reply: Reply) -> dict[str, Any]:
+    """The answer as scripts get it."""
     sources = [
         {
             "path": str(source.item.path),

@@ -8,7 +8,7 @@ import streamlit as st
 
 from data.errors import SecondSightError
 from search.ask import Reply, Source
-from search.scope import Scope
+from search.scope import stretch_of
 from ui.app import components, held, shown
 from ui.app.asking import Reference
 from ui.app.shown import Spot, markdown
@@ -84,13 +84,8 @@ def _reply(question: str, only: Spot | None) -> Reply:
     key = question, only.item.media_id if only is not None else ""
     if state.asked is None or state.asked[0] != key:
         with st.spinner("Looking …", show_time=True):
-            state.asked = key, held.ask(question, None if only is None else _scope(only))
+            state.asked = key, held.ask(question, None if only is None else stretch_of(only.item))
     return state.asked[1]
-
-
-def _scope(spot: Spot) -> Scope:
-    length_s = spot.item.info.duration_s
-    return Scope(spot.item, None if length_s is None else 0.0, length_s)
 
 
 def _answer(reply: Reply) -> None:
