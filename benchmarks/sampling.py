@@ -137,7 +137,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             chosen = settings.model_copy(update={"library": Path(folder) / "library"})
             rows, pictures, seconds = built(arguments.media, way, chosen, models)
-            measures = summary(ask_all(cases, chosen, models, arguments.queries.parent, False))
+            measures = summary(ask_all(cases, chosen, models, arguments.queries.parent))
         values = " | ".join(f"{measures[name]:.3g}" for name in MEASURES)
         print(f"| {way} | {rows} | {pictures} | {seconds:.0f} | {values} |", flush=True)
     print(f"\nA camera that stands still for {arguments.still:g} minutes:\n")
