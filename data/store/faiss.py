@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,7 +34,8 @@ LEAST_REFINED = 400
 REFINED_BY_ROOT = 0.6  # times the root of all rows: the more there are, the more of them look alike in their codes
 TRAINING_ROWS_A_LIST = 64
 CHUNK_ROWS = 32_768
-EXACT_AT_ONCE = 1024  # a megabyte: larger pieces of memory are new ones each time, which took ten times the products
+EXACT_AT_ONCE = 1024
+MOST_FILTERS = 8
 MOST_OUTSIDE_BYTES = 512 * 2**20  # vectors written since the copy was made, held in memory
 
 _NAME = re.compile(r"(\d{9})-(\d{9})")
@@ -66,6 +68,23 @@ def _one_thread() -> Iterator[None]:
         _faiss().omp_set_num_threads(before)
 
 
+_memory = threading.local()
+
+
+def _kept_memory(dim: int) -> tuple[npt.NDArray[np.float16], Any]:
+    """Room for some vectors and a FAISS index that compares them, this thread's: memory that was given back and asked
+    for again each time took twenty times as long as the products.
+
+    The codes of the index are these very halves; numpy takes ten times as long to widen them as FAISS to multiply them.
+    """
+    kept: tuple[npt.NDArray[np.float16], Any] | None = getattr(_memory, "kept", None)
+    if kept is None or kept[0].shape[1] != dim:
+        quantizer, metric = _faiss().ScalarQuantizer.QT_fp16, _faiss().METRIC_INNER_PRODUCT
+        flat = _faiss().IndexScalarQuantizer(dim, quantizer, metric)
+        kept = _memory.kept = np.empty((EXACT_AT_ONCE, dim), np.float16), flat
+    return kept
+
+
 @dataclass(frozen=True, slots=True)
 class VectorIndex:
     """One copy, open.
@@ -77,6 +96,7 @@ class VectorIndex:
         time_s, segment: (n,) of each row.
         vectors: (n, dim) float16, memory-mapped.
         lists: the FAISS index; its ids are rows.
+        filters: which rows the last filters let through.
     """
 
     path: Path
@@ -86,6 +106,7 @@ class VectorIndex:
     segment: npt.NDArray[np.int32]
     vectors: npt.NDArray[np.float16]
     lists: Any = field(repr=False)
+    filters: dict[bytes, npt.NDArray[np.uint8]] = field(default_factory=dict, repr=False)
 
     def search(
         self, query: npt.NDArray[np.float32], k: int, allowed: npt.NDArray[np.bool_]
@@ -106,34 +127,50 @@ class VectorIndex:
         n_allowed, n = int(counts[allowed].sum()), len(self.vectors)
         refined = max(LEAST_REFINED, REFINED * k, round(REFINED_BY_ROOT * n**0.5))
         if n_allowed <= max(EXACT_ROWS, 2 * refined):
-            return self._compared(np.flatnonzero(np.repeat(allowed, counts)), query, k)
-        rows = self._candidates(query, refined, None if n_allowed == n else np.repeat(allowed, counts), n_allowed / n)
-        if len(rows) < k:
-            rows = np.flatnonzero(np.repeat(allowed, counts))
-        return self._compared(rows, query, k)
+            return self._compared(self._rows(allowed), query, k)
+        rows = self._candidates(query, refined, None if n_allowed == n else allowed, n_allowed / n)
+        return self._compared(rows if len(rows) >= k else self._rows(allowed), query, k)
+
+    def _rows(self, allowed: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+        """All rows of the allowed editions."""
+        starts, counts = self.offsets[:-1][allowed], np.diff(self.offsets)[allowed]
+        ends = np.cumsum(counts)
+        return np.repeat(starts - (ends - counts), counts) + np.arange(int(counts.sum()))
 
     def _candidates(
-        self, query: npt.NDArray[np.float32], count: int, keep: npt.NDArray[np.bool_] | None, share: float
+        self, query: npt.NDArray[np.float32], count: int, allowed: npt.NDArray[np.bool_] | None, share: float
     ) -> npt.NDArray[np.intp]:
         # The fewer rows of a list may be returned, the farther away the nearest of them lie.
         probed = min(self.lists.nlist, round(PROBED / np.sqrt(share)))
         options: dict[str, Any] = {"nprobe": probed}
-        if keep is not None:
-            bits = np.packbits(keep, bitorder="little")
+        if allowed is not None:
+            bits = self._bits(allowed)
             options["sel"] = _faiss().IDSelectorBitmap(bits)
         _, rows = self.lists.search(query[None], count, params=_faiss().SearchParametersIVF(**options))
         return np.sort(rows[0][rows[0] >= 0])
+
+    def _bits(self, allowed: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+        """A bit for each row; those of the filters asked last are kept, since making them takes as long as a search."""
+        key = allowed.tobytes()
+        bits = self.filters.get(key)
+        if bits is None:
+            bits = np.packbits(np.repeat(allowed, np.diff(self.offsets)), bitorder="little")
+            if len(self.filters) >= MOST_FILTERS:
+                self.filters.clear()
+            self.filters[key] = bits
+        return bits
 
     def _compared(
         self, rows: npt.NDArray[np.intp], query: npt.NDArray[np.float32], k: int
     ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
         """The k nearest of `rows` by their vectors."""
         found, scores = [np.empty(0, np.intp)], [np.empty(0, np.float32)]
+        piece, flat = _kept_memory(len(query))
         for start in range(0, len(rows), EXACT_AT_ONCE):
             some = rows[start : start + EXACT_AT_ONCE]
-            # Its codes are these very halves; numpy takes ten times as long to widen them as FAISS to multiply them.
-            flat = _faiss().IndexScalarQuantizer(len(query), _faiss().ScalarQuantizer.QT_fp16, self.lists.metric_type)
-            flat.add_sa_codes(self.vectors[some].view(np.uint8))
+            halves = self.vectors.take(some, axis=0, out=piece[: len(some)], mode="clip")  # "raise" would copy twice
+            flat.reset()
+            flat.add_sa_codes(halves.view(np.uint8))
             products, places = flat.search(query[None], min(k, len(some)))
             found.append(some[places[0]])
             scores.append(products[0])
