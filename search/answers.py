@@ -203,6 +203,8 @@ def _lines(number: int, sight: Sight) -> list[tuple[tuple[int, str, str], Eviden
     vector = sight.vector
     out = []
     for part in sight.event.parts:
+        if part.channel == "color":  # its share is told below
+            continue
         verb = "unlike" if part.weight < 0 else "looks like"
         detail = part.label if part.channel == "any" else f"{verb} {part.label!r}"
         line = Evidence(part.channel, 0, float(part.vector @ vector), at_s, detail)

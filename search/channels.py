@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from data import colors
 from data.store.base import Store
-from data.types import ImageQuery, Place, Query, Relation, Term, TextChannel, Vectors
+from data.types import Color, ImageQuery, Place, Query, Relation, Term, TextChannel, Vectors
 from models.base import JointEmbedder, Modality
 
 CHANNEL = "joint"
@@ -27,7 +28,8 @@ class Part:
     """A vector that frames are compared with.
 
     Attributes:
-        channel: its name in the evidence: "words", "picture" or "feedback".
+        channel: its name in the evidence: "words", "picture" or "feedback"; "color" for a colour's own word, which
+            only helps to find and to order: whether the colour is there is measured.
         modality: decides how a similarity is read as a probability; None: it is only compared with the library.
         vector: (dim,) float32, unit norm.
         weight: below 0 pushes away.
@@ -97,12 +99,18 @@ def _words(terms: Sequence[Term], model: JointEmbedder) -> list[Part]:
     seen = [term for term in terms if term.channel == "all" or (term.channel in ("tag", "color") and term.weight > 0)]
     if not seen:
         return []
-    vectors = model.embed_texts([term.text for term in seen])
+    vectors = model.embed_texts([_seen_as(term) for term in seen])
     weights = [term.weight * (COLOR_WORD_WEIGHT if term.channel == "color" else 1.0) for term in seen]
     return [
-        Part("words", "text", vector, weight, term.text)
+        Part("color" if term.channel == "color" else "words", "text", vector, weight, term.text)
         for term, vector, weight in zip(seen, vectors, weights, strict=True)
     ]
+
+
+def _seen_as(term: Term) -> str:
+    """An exact colour is embedded as what people call it."""
+    color = colors.parse(term.text) if term.channel == "color" else None
+    return colors.name_of(color) if isinstance(color, Color) else term.text
 
 
 def _mentions(terms: Sequence[Term]) -> tuple[Mention, ...]:

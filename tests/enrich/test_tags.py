@@ -153,9 +153,14 @@ def engine(models, library):
 
 @pytest.mark.parametrize(
     "words, name",
-    [("tag:考拉", "IMG_0004.jpg"), ("tag:平底锅", "IMG_0040.png"), ("tag:piano color:black", "SS-1008_a.jpg")],
+    [
+        ("tag:考拉", "IMG_0004.jpg"),
+        ("tag:平底锅", "IMG_0040.png"),
+        ("tag:piano color:black", "SS-1008_a.jpg"),
+        ("tag:cat color:#a07040", "IMG_0012.jpg"),
+    ],
 )
 def test_tags_and_colours_are_demands_of_a_search(engine, words, name):
     found = engine.search(query.build(words))
-    assert [moment.media.path.name for moment in found.moments] == [name]
+    assert [moment.media.path.name for moment in found.moments] == [name] and not found.no_match
     assert {"tag", "color"} & {evidence.channel for evidence in found.moments[0].evidence}
