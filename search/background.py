@@ -108,13 +108,13 @@ class Background:
                 if len(self._sums) >= _KEPT_MEDIA:
                     self._sums.clear()
                 self._sums[media_id] = sums
-        out = np.empty((len(asked), len(vectors)), np.float32)
-        for row, near in enumerate(asked @ self.bank.T > self.alike):
-            left, count = sums.total, len(self.bank) - int(near.sum())
-            if near.any() and count:
-                part = np.exp(self.bank[near] @ vectors.T / self._softness - sums.highest).sum(axis=0, dtype=np.float64)
-                left = np.maximum(left - part, _NOTHING)
-            out[row] = self._softness * (np.log(left / (count or len(self.bank))) + sums.highest)
+        near = asked @ self.bank.T > self.alike
+        near[near.all(axis=1)] = False  # a bank that only asks for one thing tells nothing apart
+        some = near.any(axis=0)
+        parts = np.exp(self.bank[some] @ vectors.T / self._softness - sums.highest)
+        left = np.maximum(sums.total - near[:, some].astype(np.float64) @ parts, _NOTHING)
+        counts = len(self.bank) - near.sum(axis=1, keepdims=True)
+        out: npt.NDArray[np.float32] = (self._softness * (np.log(left / counts) + sums.highest)).astype(np.float32)
         return out
 
     @property
