@@ -45,7 +45,7 @@ Batch = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int
 
 
 def installed() -> bool:
-    """Whether FAISS is there; it comes with secondsight[faiss] or secondsight[faiss-gpu]."""
+    """Whether FAISS is there; it comes with secondsight[faiss]."""
     from importlib.util import find_spec
 
     return find_spec("faiss") is not None
