@@ -27,6 +27,7 @@ from models.base import Caption, Captioner, Clip
 
 FRAME_RATE_FPS, GIF_RATE_FPS = 2.0, 5.0  # what Qwen3-VL was trained on; GIFs are short and quick
 MOST_FRAMES, MOST_GIF_FRAMES = 32, 64  # decoded a segment; models may look at fewer
+WRITE_EVERY_MEDIA, WRITE_EVERY_S = 64, 10.0
 FRAME_PIXELS = 512 * 512  # as much of a frame as models see: 256 tokens of 32 x 32 for a pair
 STILL_SIDE = 1024
 BATCH_CLIPS, BATCH_BYTES = 64, 512 << 20  # asked about at once: so many clips, or so many pixels of them
@@ -179,21 +180,24 @@ def caption_media(
             run.begin(item, len(segments))
             yield from ((item, segment, heard) for segment in segments)
 
-    with closing(_ahead(jobs(), lambda job: clip_of(*job, settings))) as decoded:
-        for (item, segment, _), clip in decoded:
-            if should_stop is not None and should_stop():
-                interrupted = True
-                break
-            try:
-                run.add(item, segment, clip.result())
-            except MissingMedia as error:  # away, not bad: it is tried again next time
-                run.abandon(item, str(error))
-            except MediaError as error:
-                run.told(item, segment, Caption("", failed=str(error)))
-            if run.waiting_bytes >= BATCH_BYTES or len(run.waiting) >= BATCH_CLIPS:
-                run.flush()
-    if not interrupted:
-        run.flush()
+    try:
+        with closing(_ahead(jobs(), lambda job: clip_of(*job, settings))) as decoded:
+            for (item, segment, _), clip in decoded:
+                if should_stop is not None and should_stop():
+                    interrupted = True
+                    break
+                try:
+                    run.add(item, segment, clip.result())
+                except MissingMedia as error:  # away, not bad: it is tried again next time
+                    run.abandon(item, str(error))
+                except MediaError as error:
+                    run.told(item, segment, Caption("", failed=str(error)))
+                if run.waiting_bytes >= BATCH_BYTES or len(run.waiting) >= BATCH_CLIPS:
+                    run.flush()
+        if not interrupted:
+            run.flush()
+    finally:
+        run.write()  # what is finished is kept, whatever ends it
     return CaptionReport(
         media=run.media,
         unchanged=len(media) - len(todo),
@@ -254,6 +258,8 @@ class _Run:
     waiting: list[tuple[MediaItem, Segment, Clip]] = field(default_factory=list)
     waiting_bytes: int = 0
     _open: dict[str, _Open] = field(default_factory=dict)
+    _finished: list[tuple[str, Sequence[TextSpan], str]] = field(default_factory=list)
+    _wrote_s: float = field(default_factory=time.monotonic)
 
     def begin(self, item: MediaItem, segments: int) -> None:
         self._open[item.media_id] = _Open(item, segments, count=segments)
@@ -286,20 +292,29 @@ class _Run:
         open_.left -= 1
         self.done += 1
         if open_.left == 0:
-            self._write(self._open.pop(item.media_id))
+            self._finish(self._open.pop(item.media_id))
         if self.on_progress is not None:
             self.on_progress(str(item.path), self.done, self.total)
 
-    def _write(self, done: _Open) -> None:
+    def _finish(self, done: _Open) -> None:
         failures = f" failed={len(done.failed)}/{done.count}" if done.failed else ""
         spans = sorted(done.spans, key=lambda span: (span.start_s or 0.0, -(span.end_s or 0.0)))
-        self.store.put_texts(done.item.media_id, "caption", spans, stage=self.how + failures)
+        self._finished.append((done.item.media_id, spans, self.how + failures))
         self.media += 1
         self.clips += done.count
         self.spans += len(spans)
         self.failed_clips += len(done.failed)
         if len(done.failed) == done.count and done.failed:
             self.failed.append(Failure(str(done.item.path), done.failed[0]))
+        if len(self._finished) >= WRITE_EVERY_MEDIA or time.monotonic() - self._wrote_s > WRITE_EVERY_S:
+            self.write()
+
+    def write(self) -> None:
+        """One commit for many media: pictures come by the hundred a second where the model is quick."""
+        finished, self._finished = self._finished, []
+        if finished:
+            self.store.put_many_texts("caption", finished)
+        self._wrote_s = time.monotonic()
 
 
 def _is_done(stages: Mapping[str, str], how: str, again: bool) -> bool:

@@ -179,6 +179,10 @@ class Store(Protocol):
         """Replace one channel's texts of a finished medium and note the stage as done, whole or not at all."""
         ...
 
+    def put_many_texts(self, channel: TextChannel, batch: Sequence[tuple[str, Sequence[TextSpan], str]]) -> None:
+        """put_texts of several media, (media_id, spans, stage) each once, at the cost of one."""
+        ...
+
     def put_fields(self, fields: Mapping[str, Mapping[str, FieldValue]]) -> None:
         """media_id -> fields, replacing those of each medium named; unknown media are passed over."""
         ...

@@ -200,22 +200,33 @@ class LanceStore(reader.Reader):
         Raises:
             ValueError: a span of another channel, or times that are no interval. KeyError: no such medium.
         """
-        check_texts(spans)
-        if any(span.channel != channel for span in spans):
-            raise ValueError(f"texts of other channels than {channel!r}")
-        others = [span for span in self.texts(media_id) if span.channel != channel]
+        self.put_many_texts(channel, [(media_id, spans, stage)])
+
+    def put_many_texts(self, channel: TextChannel, batch: Sequence[tuple[str, Sequence[TextSpan], str]]) -> None:
+        """`put_texts` of several media, (media_id, spans, stage) each once, at the cost of one; each whole or not."""
+        written, rows, old = [], [], []
+        for _, spans, _ in batch:
+            check_texts(spans)
+            if any(span.channel != channel for span in spans):
+                raise ValueError(f"texts of other channels than {channel!r}")
         with self._writing():
             media = self._current()
-            row = media.table.slice(media.row_of[media_id], 1).to_pylist()[0]
-            edition, self._next_edition = self._next_edition, self._next_edition + 1
-            every = [*others, *spans]
-            if every:
-                self._tables["texts"].add(text_table([(edition, every)], self._schemas["texts"]))
-            stages = {**json.loads(row["stages"]), channel: stage}
-            row |= {"texts_edition": edition, "n_texts": len(every), "stages": json.dumps(stages)}
-            self._upsert("media", "media_id", [row])
-            old, self._texts_of[media_id] = self._texts_of[media_id], edition
-            self._delete_texts([old])
+            for media_id, spans, stage in batch:
+                row = media.table.slice(media.row_of[media_id], 1).to_pylist()[0]
+                edition, self._next_edition = self._next_edition, self._next_edition + 1
+                every = [*(span for span in self.texts(media_id) if span.channel != channel), *spans]
+                stages = {**json.loads(row["stages"]), channel: stage}
+                row |= {"texts_edition": edition, "n_texts": len(every), "stages": json.dumps(stages)}
+                written.append((edition, every))
+                rows.append(row)
+                old.append(self._texts_of[media_id])
+            if any(every for _, every in written):
+                self._tables["texts"].add(text_table(written, self._schemas["texts"]))
+            self._upsert("media", "media_id", rows)
+            self._texts_of.update(
+                (media_id, edition) for (media_id, *_), (edition, _) in zip(batch, written, strict=True)
+            )
+            self._delete_texts(old)
             self._tidy()
 
     def put_fields(self, fields: Mapping[str, Mapping[str, FieldValue]]) -> None:

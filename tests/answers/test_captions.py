@@ -177,3 +177,22 @@ def test_spans_of_a_caption() -> None:
     assert spans_of(segment, Caption("", failed="unreadable")) == []
     one = Caption("A man waves.", (CaptionEvent(1.0, 4.0, "A man waves."),))
     assert len(spans_of(segment, one)) == 1, "an event that says no more than the whole adds nothing"
+
+
+def test_many_texts_at_once_are_those_of_one_by_one(settings: Settings) -> None:
+    manifest = open_reader(settings.library).manifest
+    store = create_or_open(settings.library, manifest.models, profile=manifest.profile)
+    try:
+        ids = [item.media_id for item in store.media()]
+        spoken = [store.texts(media_id, ("speech",)) for media_id in ids]
+        batch = [(media_id, [TextSpan("caption", f"number {n}", 0.0, 1.0)], f"s{n}") for n, media_id in enumerate(ids)]
+        store.put_many_texts("caption", batch)
+        store.put_many_texts("caption", [(ids[0], [], "again")])
+        assert [store.texts(media_id, ("speech",)) for media_id in ids] == spoken and any(spoken)
+        assert store.texts(ids[0], ("caption",)) == [] and store.texts(ids[1], ("caption",)) == batch[1][1]
+        assert [store.stages()[media_id]["caption"] for media_id in ids] == ["again", "s1", "s2"]
+        assert {hit.media_id for hit in store.search_texts("number", 9, Filter(), channels=("caption",))} == {*ids[1:]}
+        with pytest.raises(ValueError, match="other channels"):
+            store.put_many_texts("speech", batch)
+    finally:
+        store.close()

@@ -75,6 +75,10 @@ class ReferenceStore:
         texts = [*(span for span in rows.texts if span.channel != channel), *spans]
         self.contents[media_id] = replace(rows, texts=texts, stages={**rows.stages, channel: stage})
 
+    def put_many_texts(self, channel, batch):
+        for media_id, spans, stage in batch:
+            self.put_texts(media_id, channel, spans, stage=stage)
+
     def put_fields(self, fields):
         for media_id, values in fields.items():
             if media_id in self.contents:
