@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 
 from data import settings
 from models.lite import preprocess
-from models.lite.embedder import LiteEmbedder
+from models.lite.embedder import TEXT_SHA256, LiteEmbedder
 from models.lite.text import TextTower, dequantised
 from models.lite.tokenizer import EOS, UNKNOWN, Tokenizer
 from models.lite.training.export import quantised
@@ -94,6 +96,35 @@ def test_six_bits_keep_a_matrix() -> None:
     matrix = np.random.default_rng(0).normal(size=(128, 192)).astype(np.float32)
     back = dequantised(*quantised(matrix, 31))
     assert (back * matrix).sum() / np.linalg.norm(back) / np.linalg.norm(matrix) > 0.999
+
+
+def test_the_weights_are_those_the_code_was_calibrated_for() -> None:
+    assert hashlib.sha256((files("models.lite") / "text.npz").read_bytes()).hexdigest() == TEXT_SHA256
+
+
+PROBE = {  # one thing said twice, in English and in Chinese: no kind of query may collapse into another
+    "furniture": ("a red sofa", "红色的沙发"),
+    "product": ("a wrist watch", "手表"),
+    "action": ("a man playing the guitar", "一个男人在弹吉他"),
+    "animal": ("an elephant", "大象"),
+    "place": ("a beach with palm trees", "有棕榈树的沙滩"),
+    "weather": ("heavy snow", "暴风雪"),
+    "vehicle": ("a fire engine", "消防车"),
+    "food": ("a bowl of noodles", "一碗面条"),
+    "text": ("a page of text", "一页文字"),
+    "abstract": ("loneliness", "孤独"),
+    "sport": ("a skateboarder doing a trick", "用滑板做特技的人"),
+    "night": ("a city at night", "城市夜景"),
+}
+
+
+def test_no_kind_of_query_collapses(lite: LiteEmbedder) -> None:
+    english, chinese = (lite.embed_texts(list(side)) for side in zip(*PROBE.values(), strict=True))
+    across = english @ chinese.T
+    assert (across.argmax(axis=1) == np.arange(len(PROBE))).all()
+    assert (across.argmax(axis=0) == np.arange(len(PROBE))).all()
+    within = english @ english.T
+    assert within[~np.eye(len(PROBE), dtype=bool)].mean() < 0.3
 
 
 def test_text_tower_needs_no_torch() -> None:
