@@ -321,8 +321,10 @@ def build(
     for part, array in (("editions", editions), ("offsets", offsets), ("time_s", time_s), ("segment", segment)):
         np.save(making / f"{part}.npy", array, allow_pickle=False)
     os.rename(making, folder / f"{first:09}-{last + 1:09}")
-    for path in before[kept:]:
-        shutil.rmtree(path, ignore_errors=True)
+    current = in_force(folder)
+    for path in folder.iterdir():  # those replaced now, and what a kill left
+        if path not in current:
+            shutil.rmtree(path, ignore_errors=True)
     return True
 
 

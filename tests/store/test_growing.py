@@ -1,5 +1,7 @@
 """A library too large for memory that grows: its vectors are indexed in a few parts."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -59,3 +61,39 @@ def test_an_index_that_cannot_be_read_is_passed_over_and_made_again(library, mon
         store.add([many(rng, 3)])
     (again,) = open_reader(library)._open_indices("joint")
     assert len(again.vectors) == 4 * FRAMES
+
+
+def test_what_a_kill_left_of_an_index_goes_with_the_next(library, monkeypatch):
+    pytest.importorskip("faiss")
+    monkeypatch.setattr(reader, "MOST_RESIDENT_BYTES", 1000)
+    rng = np.random.default_rng(1)
+    with create_or_open(library, MODELS, profile="lite") as store:
+        store.add([many(rng, i) for i in range(3)])
+        folder = store._index_folder("joint")
+    for name in ("making", "000000001-000000000"):
+        (folder / name).mkdir()
+    with create_or_open(library, MODELS, profile="lite") as store:
+        store.add([many(rng, i) for i in range(3, 6)])
+    assert sorted(folder.iterdir()) == faiss.in_force(folder)
+
+
+def test_threads_search_at_once(library, monkeypatch):
+    pytest.importorskip("faiss")
+    monkeypatch.setattr(reader, "MOST_RESIDENT_BYTES", 1000)
+    rng = np.random.default_rng(1)
+    added = [many(rng, i) for i in range(12)]
+    with create_or_open(library, MODELS, profile="lite") as store:
+        store.add(added)
+    store = open_reader(library)
+    asked = [
+        (rows.vectors["joint"][i], Filter(kinds=kinds)) for i, rows in enumerate(added) for kinds in ((), ("gif",))
+    ]
+
+    def answer(one):
+        return [(hit.media_id, hit.time_s) for hit in store.search_vectors("joint", one[0], 20, one[1])]
+
+    alone = [answer(one) for one in asked]
+    for rows, mine in zip(asked, alone, strict=True):
+        assert mine[0] == exact(added, rows[0], 1, rows[1])[0][1:]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(answer, asked * 5)) == alone * 5
