@@ -26,7 +26,7 @@ LONGEST_GAP_S = 10.0  # a film in which nothing moves still has a row this often
 # Brightness steps (0..255) of the cell that differs most, under which two pictures show the same: above what coding
 # noise does to a mean of nine pixels, below what a hand or a line of text does. See docs/indexing.md.
 SAME_STEP = 14
-FAST_CHANGE = 0.11  # mean brightness change (0..1) since the last row that earns a row of its own
+FAST_CHANGE = 0.2  # mean brightness change (0..1) since the last row that earns a row of its own
 REMEMBERED = 8  # earlier rows whose vector may be borrowed: a sign that blinks, a slide shown again
 
 
