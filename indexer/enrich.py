@@ -7,6 +7,7 @@ written whole or not at all, and what a run did not come to, or was not asked fo
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +24,7 @@ from indexer.read_screen import written
 from models.base import ModelSet
 from models.cache import CachedCaptioner, ResultCache, keep_texts, kept_texts, key_of, open_cache
 
+WRITE_EVERY_MEDIA, WRITE_EVERY_S = 64, 10.0
 Tell = Callable[[str, str, int, int], None]  # (stage, path, media done, media in all)
 
 
@@ -77,9 +79,17 @@ class _Run:
     media: int = 0
     spans: int = 0
     warnings: list[Failure] = field(default_factory=list)
+    _finished: dict[TextChannel, list[tuple[str, Sequence[TextSpan], str]]] = field(default_factory=dict)
+    _wrote_s: float = field(default_factory=time.monotonic)
 
     def listen_and_read(self, paths: Sequence[Path], *, listen: bool, read: bool) -> bool:
         """False when it was stopped."""
+        try:
+            return self._listen_and_read(paths, listen=listen, read=read)
+        finally:
+            self._write()  # what is finished is kept, whatever ends it
+
+    def _listen_and_read(self, paths: Sequence[Path], *, listen: bool, read: bool) -> bool:
         todo = list(_missing(self.store, paths, self.models, listen=listen, read=read))
         for done, (item, channel, stage) in enumerate(todo):
             if self.stop():
@@ -93,10 +103,20 @@ class _Run:
                 continue
             if spans is None:
                 return False
-            self.store.put_texts(item.media_id, channel, spans, stage=stage)
+            self._finished.setdefault(channel, []).append((item.media_id, spans, stage))
+            late = time.monotonic() - self._wrote_s > WRITE_EVERY_S
+            if late or sum(map(len, self._finished.values())) >= WRITE_EVERY_MEDIA:
+                self._write()
             self.media += bool(spans)
             self.spans += len(spans)
         return True
+
+    def _write(self) -> None:
+        """One commit for many media: most films of a folder have no subtitles, and to note that takes no time."""
+        finished, self._finished = self._finished, {}
+        for channel, batch in finished.items():
+            self.store.put_many_texts(channel, batch)
+        self._wrote_s = time.monotonic()
 
     def _heard(self, item: MediaItem, listen: bool) -> list[TextSpan] | None:
         spans, told = speech(item, self.models.transcriber if listen else None, self.stop, self.cache)
