@@ -21,6 +21,7 @@ from models.base import Clip, Grounder, ImageEmbedder
 
 _LOG = logging.getLogger(__name__)
 DENSE_FPS = 8.0
+DENSE_FRAMES = 32  # at most: between key frames that lie far apart it is looked less densely
 GROUND_FPS = 2.0  # what video models are trained on
 GROUND_MARGIN_S = 2.0
 GROUND_FRAMES = 64
@@ -115,7 +116,8 @@ def clip_of(
 def _dense(spot: Spot, picture_side: int, max_pixels: int) -> list[Frame]:
     try:
         with open_media(spot.media.path, max_pixels=max_pixels) as source:
-            found = source.frames(rate_fps=DENSE_FPS, start_s=spot.from_s, end_s=spot.to_s, short_side=picture_side)
+            rate_fps = min(DENSE_FPS, DENSE_FRAMES / max(spot.to_s - spot.from_s, 1e-3))
+            found = source.frames(rate_fps=rate_fps, start_s=spot.from_s, end_s=spot.to_s, short_side=picture_side)
             return [frame for frame in found if frame.rgb is not None and frame.time_s is not None]
     except (MediaError, OSError):
         return []
