@@ -33,9 +33,8 @@ def test_composed_sentences_say_the_same_in_both_languages() -> None:
     # A place that the frame adds is named in both; what is done may name one too, in other words.
     held = sentences.lexicon()
     done = tuple(en for kind in ("doing", "beast", "scene") for en, _ in held[kind])
-    framed = [
-        (en, zh) for en, zh in made[len({pair for pairs in held.values() for pair in pairs}) :] if not en.endswith(done)
-    ]
+    phrases = {pair for pairs in held.values() for pair in pairs}
+    framed = [(en, zh) for en, zh in made[len(phrases) :] if not en.endswith(done) and " next to a " not in en]
     placed = [
         any(zh in chinese for en, zh in held["where"] if english.endswith(" " + en))
         for english, chinese in framed
