@@ -234,7 +234,8 @@ class Query:
         kinds: media kinds to return; empty means all.
         k: results wanted (>= 1).
         group_by: a field of which each value gives one result, its best; "" for none.
-        liked, disliked: moments that a person judged; they draw the query nearer and push it away.
+        liked, disliked: moments that a person judged; they draw the query nearer and push it away; what is disliked is
+            left out itself.
         color_weight: how much the colours of the query pictures count beside what they show; 0: not at all.
         exclude_media_id: content never returned: a query picture does not retrieve itself.
         exclude_at_s: with it, only the moment of that content round this second is left out, not the whole of it.

@@ -231,7 +231,7 @@ class SearchEngine:
                 cut = moments.stretches(view.relevance, most=most, segment_of_frame=view.frames.segment_of_frame)
                 rows.append([answers.Sight(event, view, stretch) for stretch in cut])
             out.extend(answers.joined(media_id, rows))
-        out = [found for found in out if not _is_the_query_itself(found, query)]
+        out = [found for found in out if not _is_left_out(found, query)]
         return sorted(out, key=lambda found: -found.height)
 
     def _folded(self, query: Query, found: Sequence[answers.Found]) -> list[fold.Kept[answers.Found]]:
@@ -301,14 +301,20 @@ def _palette(query: Query) -> tuple[Color, ...]:
     return colors.dominant(np.concatenate(pixels)) if pixels else ()
 
 
-def _is_the_query_itself(found: answers.Found, query: Query) -> bool:
-    if query.exclude_at_s is None or found.media_id != query.exclude_media_id:
-        return False
+def _is_left_out(found: answers.Found, query: Query) -> bool:
+    """The moment the query picture was taken from, or one that a person refused."""
+    places = [(place.media_id, place.time_s) for place in query.disliked]
+    if query.exclude_at_s is not None and query.exclude_media_id is not None:
+        places.append((query.exclude_media_id, query.exclude_at_s))
+    return any(media_id == found.media_id and _holds(found, at_s) for media_id, at_s in places)
+
+
+def _holds(found: answers.Found, at_s: float | None) -> bool:
     sight = found.sights[0]
     times_s, stretch = sight.view.frames.times_s, sight.stretch
     before = times_s[stretch.first - 1] if stretch.first else -np.inf
     after = times_s[stretch.last + 1] if stretch.last + 1 < len(times_s) else np.inf
-    return bool(before <= query.exclude_at_s <= after)
+    return at_s is None or bool(before <= at_s <= after)
 
 
 def _filter(query: Query) -> Filter:

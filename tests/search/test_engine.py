@@ -135,11 +135,14 @@ def test_copies_are_one_result(engine: SearchEngine) -> None:
 
 def test_a_verdict_counts_at_once(engine: SearchEngine) -> None:
     ids = {item.path.name: item.media_id for item in engine.store.media()}
-    query = engine.query("grey", k=6, kinds=["image"])
-    liked = engine.search(replace(query, liked=(Place(ids["yellow.png"], None),)))
-    assert names(liked)[0] == "yellow.png" and any(e.channel == "feedback" for e in liked.moments[0].evidence)
-    disliked = engine.search(replace(query, disliked=(Place(ids["yellow.png"], None),)))
-    assert "yellow.png" not in names(disliked)[:1]
+    query = engine.query("red", k=6, kinds=["image"])
+    before = names(engine.search(query))
+    assert len(before) == 3
+    liked = engine.search(replace(query, liked=(Place(ids[before[-1]], None),)))
+    assert names(liked).index(before[-1]) < 2
+    assert all("feedback" in {line.channel for line in moment.evidence} for moment in liked.moments)
+    disliked = engine.search(replace(query, disliked=(Place(ids[before[0]], None),)))
+    assert names(disliked)[:1] != before[:1]
 
 
 def test_similar_never_gives_the_thing_itself_nor_its_copy_elsewhere(
