@@ -28,6 +28,7 @@ _GRID = np.linspace(-1, 1, 201, dtype=np.float32)
 # hundreds of rivals, and near the best one a weaker one is mostly its confusion. Fitted on 1,600 names given to the
 # samples' photographs, products and films that were judged by eye; see docs/enrich.md.
 _FIT = (0.787, 1.319, -1.092)
+_UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 _LEAST = 0.2  # probability of a tag that is kept
 
 
@@ -47,10 +48,13 @@ class VocabularyTagger:
     """A `Tagger`. A name is asked in English and in Chinese, and both answers count the same: two wordings err apart.
 
     The names' vectors are made at the first use, kept in the cache for this model and this vocabulary.
+
+    Args:
+        packed: a file of `pack`, the vectors made beforehand; passed over when of another model or vocabulary.
     """
 
-    def __init__(self, joint: JointEmbedder, settings: Settings) -> None:
-        self._joint, self._cache = joint, settings.cache / "tags"
+    def __init__(self, joint: JointEmbedder, settings: Settings, packed: Path | None = None) -> None:
+        self._joint, self._cache, self._packed = joint, settings.cache / "tags", packed
 
     @property
     def revision(self) -> str:
@@ -90,15 +94,47 @@ class VocabularyTagger:
         return found
 
     def _made(self) -> _Names:
-        texts = [name.english for name in vocabulary.names()] + [name.chinese[0] for name in vocabulary.names()]
+        ready = _unpacked(self._packed, self.revision) if self._packed is not None else None
+        texts = _texts()
         vectors, log_odds = [], []
         for first in range(0, len(texts), _AT_ONCE):
-            some = self._joint.embed_texts(texts[first : first + _AT_ONCE])
+            here = slice(first, first + _AT_ONCE)
+            some = self._joint.embed_texts(texts[here]) if ready is None else ready[here]
             grid = np.broadcast_to(_GRID, (len(some), len(_GRID)))
             matches = np.clip(self._joint.match_probability(some, grid, "text").astype(np.float64), 1e-12, 1 - 1e-6)
             vectors.append(some)
             log_odds.append(np.log(matches / (1 - matches)).astype(np.float32))
         return _Names(np.concatenate(vectors), np.concatenate(log_odds))
+
+
+def pack(joint: JointEmbedder, settings: Settings, path: Path) -> None:
+    """Write the names' vectors, a byte a number, for a model whose users should not wait for them."""
+    tagger = VocabularyTagger(joint, settings)
+    vectors = np.concatenate(
+        [joint.embed_texts(_texts()[first : first + _AT_ONCE]) for first in range(0, len(_texts()), _AT_ONCE)]
+    )
+    scale = np.abs(vectors).max(axis=1, keepdims=True) / 127
+    np.savez_compressed(
+        path, vectors=np.round(vectors / scale).astype(np.int8), revision=np.array(tagger.revision)
+    )  # the scale is found again: the vectors are of length 1
+
+
+def _unpacked(path: Path, revision: str) -> Vectors | None:
+    """(2 n, dim); None when the file is not there or not of this model and vocabulary."""
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            if str(kept["revision"]) != revision:
+                return None
+            vectors = kept["vectors"].astype(np.float32)
+    except _UNREADABLE:
+        return None
+    out: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return out
+
+
+def _texts() -> list[str]:
+    """All English names, then the first Chinese one of each."""
+    return [name.english for name in vocabulary.names()] + [name.chinese[0] for name in vocabulary.names()]
 
 
 def _best(probabilities: npt.NDArray[np.float32], most: int) -> tuple[Tag, ...]:
@@ -111,14 +147,7 @@ def _read(path: Path, shape: tuple[int, int]) -> _Names | None:
     try:
         with np.load(path, allow_pickle=False) as kept:
             found = _Names(kept["vectors"].astype(np.float32), kept["log_odds"].astype(np.float32))
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        EOFError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ):  # not there, or damaged: it is made again
+    except _UNREADABLE:  # not there, or damaged: it is made again
         return None
     fits = found.vectors.shape == shape and found.log_odds.shape == (shape[0], len(_GRID))
     return found if fits else None

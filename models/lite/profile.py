@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from data.settings import Settings
 from models.base import ModelSet
 from models.registry import Profile
@@ -19,7 +21,7 @@ def load(settings: Settings, variant: str) -> ModelSet:
         joint=joint,
         transcriber=WhisperTranscriber(settings),
         text_reader=RapidReader(settings),
-        tagger=VocabularyTagger(joint, settings),
+        tagger=VocabularyTagger(joint, settings, Path(__file__).with_name("tags.npz")),
     )
 
 

@@ -164,3 +164,15 @@ def test_tags_and_colours_are_demands_of_a_search(engine, words, name):
     found = engine.search(query.build(words))
     assert [moment.media.path.name for moment in found.moments] == [name] and not found.no_match
     assert {"tag", "color"} & {evidence.channel for evidence in found.moments[0].evidence}
+
+
+def test_the_packed_names_are_those_of_the_towers_as_they_are(models):
+    from models import lite, tags
+
+    tagger = tags.VocabularyTagger(models.joint, load())
+    packed = tags._unpacked(Path(lite.__file__).with_name("tags.npz"), tagger.revision)
+    assert packed is not None, "made for other towers or names: run python -m models.lite.training.tags"
+    some = np.random.default_rng(0).choice(len(packed), 24, replace=False)
+    made = models.joint.embed_texts([tags._texts()[index] for index in some])
+    assert packed.shape == (2 * len(vocabulary.names()), made.shape[1])
+    assert (packed[some] * made).sum(axis=1).min() > 0.999

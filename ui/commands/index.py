@@ -84,13 +84,6 @@ def as_dict(report: IndexReport) -> dict[str, object]:
     }
 
 
-def index_with_progress(paths: Sequence[Path], settings: Settings, *, quiet: bool = False) -> IndexReport:
-    """`indexer.pipeline.index` as `run_with_progress` does it."""
-    from indexer import pipeline
-
-    return run_with_progress(partial(pipeline.index, paths), settings, quiet=quiet)
-
-
 def run_with_progress(
     call: Callable[..., IndexReport], settings: Settings, *, quiet: bool = False, events: bool = False
 ) -> IndexReport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from ui.console import EXIT_INTERRUPTED, EXIT_SOME_FAILED, err, out, print_json
 from ui.text import plain
 
 HOST = "127.0.0.1"
-_EXAMPLES = ("a dragon", "a cat", "a panda")
+_EXAMPLES = ("a dragon", "bear -panda", "rabbit then squirrel", "chair color:green category:chair")
 
 
 def serve(library: Path | None, host: str, port: int, open_browser: bool, as_json: bool) -> None:
@@ -25,6 +26,8 @@ def serve(library: Path | None, host: str, port: int, open_browser: bool, as_jso
 def demo(library: Path | None, port: int, no_ui: bool, open_browser: bool, as_json: bool) -> None:
     """The samples in a library of their own, so that a person's own library stays theirs."""
     from data import settings as configuration
+    from indexer import pipeline
+    from indexer.tables import read_table
     from ui.commands import index
 
     settings = configuration.load()
@@ -33,7 +36,8 @@ def demo(library: Path | None, port: int, no_ui: bool, open_browser: bool, as_js
     with resources.as_file(resources.files("data") / "samples") as samples:
         if not samples.is_dir():
             raise LibraryError("The packaged samples are missing.", remedy="Install secondsight again.")
-        report = index.index_with_progress([samples], settings, quiet=as_json)
+        call = partial(pipeline.index, [samples], metadata=[read_table(samples / "products.csv")])
+        report = index.run_with_progress(call, settings, quiet=as_json)
     if as_json:
         print_json({**index.as_dict(report), "library": str(folder)})
     else:
