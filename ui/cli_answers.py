@@ -65,3 +65,19 @@ def ask(
 
     span = at, from_, to
     answers.ask(" ".join(question), inside, span, models, language, library, as_json, open_first=open_first)
+
+
+@answers_app.command()
+@reported
+def where(
+    words: Annotated[str, typer.Argument(help="What to point at.", metavar="WORDS")],
+    file: Annotated[str, typer.Argument(help="A picture, or a film's second.", metavar="FILE[@SECONDS]")],
+    save: Annotated[Path | None, typer.Option(help="Write the picture with the boxes drawn, a JPEG.")] = None,
+    models: ModelsProfile = None,
+    library: Library = None,
+    as_json: Json = False,
+) -> None:
+    """Point at what the words name: left,top,width,height in pixels, a line for each."""
+    from ui.commands import where as command
+
+    command.run(words, file, save, models, library, as_json)

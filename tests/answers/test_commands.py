@@ -137,3 +137,22 @@ def test_a_library_made_through_a_server(
     assert checks["model server"]["state"] == "warn"
     lost = do_json("search", "a yellow picture", "--library", library)
     assert lost["results"] and "had no second look" in caplog.text, "a search is worth more than its second look"
+
+
+def test_where_points_at_what_the_words_name(here: Path, fake: FakeServer, tmp_path: Path) -> None:
+    from PIL import Image
+
+    picture, drawn = here / "media" / "red.png", tmp_path / "drawn.jpg"
+    with Image.open(picture) as image:
+        width, height = image.size
+    fake.answer = lambda _: '[{"bbox_2d": [0, 500, 500, 1000], "label": "a car"}]'
+    told = do_json("where", "a car", picture, "--models", f"server:{fake.url}", "--save", drawn)
+    assert told["boxes"] == [[0, height // 2, width // 2, height // 2]] and told["width"] == width
+    with Image.open(drawn) as image:
+        assert image.size == (width, height) and image.getpixel((1, height - 2))[1] > 40  # the frame, on red
+        assert image.getpixel((width - 3, 2))[1] < 40
+    fake.answer = lambda _: "[]"
+    said = do("where", "a boat", picture, "--models", f"server:{fake.url}")
+    assert said.exit_code == 0 and said.stdout == "" and "not in this picture" in said.stderr
+    said = do("where", "a boat", picture)
+    assert said.exit_code == 1 and "no model to point at things" in said.stderr

@@ -91,3 +91,18 @@ def test_the_api_answers_as_the_page_does(here: Path, fake: FakeServer, monkeypa
     assert said["by_model"] and said["text"] == "90" and said["sources"][0]["at_s"] == pytest.approx(4.2)
     for wrong, status in (({"q": ""}, 400), ({"q": "a", "media": "x"}, 404), ({**part, "from": 5}, 400)):
         assert client.get("/api/ask", params=wrong).status_code == status
+
+
+def test_what_was_asked_is_framed_in_the_picture(here: Path, fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    page = AppTest.from_file(MAIN, default_timeout=60).run()
+    page.text_input(key="q").set_value("red").run()
+    page.session_state.open = page.session_state.spots[0]
+    page.run()
+    assert not page.exception and "Show where" not in [button.label for button in page.button], "lite cannot"
+    fake.answer = lambda _: '[{"bbox_2d": [100, 100, 900, 900], "label": "red"}]'
+    monkeypatch.setenv("SECONDSIGHT_MODELS", f"server:{fake.url}")
+    page.run()
+    next(button for button in page.button if button.label == "Show where").click().run()
+    assert not page.exception and "1 place of “red”" in texts(page)

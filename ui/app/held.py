@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from data import settings as configuration
-from data.errors import SecondSightError
+from data.errors import MissingMedia, SecondSightError
 from data.settings import Settings
 from data.store.manifest import read_manifest
 from data.types import MediaItem
@@ -84,6 +84,29 @@ def who_answers() -> str:
         "Without a language model, the library's own sentences are quoted: what is said, written or described. "
         "Set SECONDSIGHT_MODELS to a profile that answers."
     )
+
+
+def can_point() -> bool:
+    """Whether a model here can say where in a picture something is."""
+    return _talking().grounder is not None
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def pointed_jpeg(media_id: str, at_s: float | None, words: str) -> tuple[bytes, int]:
+    """A picture of a medium with boxes round what the words name, and how many.
+
+    Raises:
+        MediaError: it cannot be decoded any more. ModelError: the model cannot be had.
+    """
+    from data.media import picture
+    from ui.marks import marked_jpeg
+
+    item, grounder = media_item(media_id), _talking().grounder
+    if item is None or grounder is None:
+        raise MissingMedia("It is no longer in this library.")
+    rgb = picture(item.path, at_s=at_s, max_pixels=settings().max_pixels)
+    boxes = grounder.where(words, rgb)
+    return marked_jpeg(rgb, boxes), len(boxes)
 
 
 def _talking() -> ModelSet:

@@ -31,6 +31,7 @@ def _start() -> None:
         "nonce": 0,
         "reference": None,
         "picking_s": None,
+        "pointing": False,
         "k": _PAGE,
         "spots": [],
         "judged": Judged(),
@@ -42,7 +43,7 @@ def _start() -> None:
 
 
 def _open(spot: Spot) -> None:
-    state.open, state.picking_s = spot, None
+    state.open, state.picking_s, state.pointing = spot, None, False
     state.nonce += 1
 
 
@@ -197,6 +198,8 @@ def _panel(spot: Spot) -> None:
                 _still(spot)
             else:
                 components.player("player", shown.player(spot, state.spots, state.nonce), _on_player)
+            if state.pointing:
+                _pointed(spot)
         with facts:
             _facts(spot)
 
@@ -212,6 +215,21 @@ def _still(spot: Spot) -> None:
         st.button("Part of it …", on_click=lambda: state.update(picking_s=0.0))
 
 
+def _pointed(spot: Spot) -> None:
+    """The moment's picture with what was asked for framed in it."""
+    words = (state.q or "").strip()
+    try:
+        with st.spinner("Looking for it …", show_time=False):
+            jpeg, boxes = held.pointed_jpeg(spot.item.media_id, spot.thumbnail_s, words)
+    except SecondSightError as error:
+        st.error(markdown(error))
+        return
+    st.image(jpeg, width="stretch")
+    st.caption(
+        f"{count(boxes, 'place')} of “{markdown(words)}”" if boxes else f"No “{markdown(words)}” in this picture"
+    )
+
+
 def _facts(spot: Spot) -> None:
     info = spot.item.info
     if spot.score is not None:
@@ -220,6 +238,8 @@ def _facts(spot: Spot) -> None:
             st.markdown(f"**{timecode(spot.peak_s or 0)}** in {stretch(spot.start_s, spot.end_s)}")
         for reason in spot.why:
             st.caption(markdown(reason))
+        if (state.q or "").strip() and held.can_point():
+            st.button("Show where", icon=":material/center_focus_strong:", on_click=lambda: state.update(pointing=True))
         _verdict(spot)
     size = f"{info.width} × {info.height}"
     length = "" if info.duration_s is None else f", {timecode(info.duration_s)}"
