@@ -210,3 +210,16 @@ def test_a_library_made_and_searched(checkpoints, tmp_path, family):
             SearchEngine(settings.library, models, settings)
         with pytest.raises(IndexMismatch):
             index([media], library=settings.library, models=models, settings=settings)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_16_bits_as_on_a_gpu_stay_close(joints, checkpoints, pictures, family):
+    import torch
+
+    short = registry.load(f"siglip2:{checkpoints[family]}", load_settings()).joint
+    short._model().to(torch.bfloat16)
+    for task, asked in (("embed_images", pictures), ("embed_texts", TEXTS)):
+        ours, whole = getattr(short, task)(asked), getattr(joints[family], task)(asked)
+        assert ours.dtype == np.float32 and not np.array_equal(ours, whole)
+        np.testing.assert_allclose(np.linalg.norm(ours, axis=1), 1, atol=1e-5)
+        assert (ours * whole).sum(axis=1).min() > 0.998
