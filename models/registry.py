@@ -80,6 +80,20 @@ def load(profile: str, settings: Settings) -> ModelSet:
     return known[name].load(settings, variant)
 
 
+def of_library(profile: str, settings: Settings) -> str:
+    """The profile that a library names, for `load`.
+
+    Raises:
+        UsageError: it is a server that the user never named.
+    """
+    name, _, variant = profile.partition(":")
+    if name == "server" and profile != settings.models:
+        from models.server.address import check_named, checked_url
+
+        check_named(checked_url(variant), settings.cache)
+    return profile
+
+
 def profiles(settings: Settings | None = None) -> list[ProfileInfo]:
     """All profiles, the built-in ones first. settings: whose cache is looked into; the user's by default."""
     cache_dir = (settings or load_settings()).cache / "models"

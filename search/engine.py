@@ -61,9 +61,10 @@ class SearchEngine:
     @cached_property
     def models(self) -> ModelSet:
         if self._models is None:
-            from models.registry import load as load_models
+            from models import registry
 
-            self._models = load_models(self.manifest.profile, self.settings)
+            profile = registry.of_library(self.manifest.profile, self.settings)
+            self._models = registry.load(profile, self.settings)
             self._check(self._models)
         return self._models
 

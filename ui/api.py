@@ -37,7 +37,7 @@ from data.media import picture
 from data.types import Box, ImageQuery, MediaItem, SearchResponse
 from search.scope import stretch_of
 from ui.app import held
-from ui.app.routes import OUR_NAMES, allow_hosts, clip_url, host_is_ours, play_url, still_url
+from ui.app.routes import OUR_NAMES, allow_hosts, clip_url, is_ours, play_url, still_url
 from ui.app.routes import routes as media_routes
 from ui.commands.answers import reply_dict
 from ui.commands.search import as_dict
@@ -220,9 +220,8 @@ def _answered(answer: Callable[[Request, Asked], dict[str, Any]]) -> Callable[[R
     """The endpoint of a function: who asks is checked, errors become one sentence and a status."""
 
     async def endpoint(request: Request) -> Response:
-        refused = _refused(request)
-        if refused is not None:
-            return refused
+        if not is_ours(request):
+            return _json({"error": "Pages of other sites, and other host names, are not answered."}, 403)
         try:
             return _json(await run_in_threadpool(answer, request, await _asked(request)))
         except SecondSightError as error:
@@ -238,16 +237,6 @@ def _answered(answer: Callable[[Request, Asked], dict[str, Any]]) -> Callable[[R
 
 def _json(content: dict[str, Any], status: int = 200) -> Response:
     return JSONResponse(content, status, _HEADERS)
-
-
-def _refused(request: Request) -> Response | None:
-    """A server on one's own machine is within reach of every page its browser has open: none of them may ask."""
-    if not host_is_ours(request):
-        return _json({"error": "This host name is not served."}, 403)
-    origin = request.headers.get("origin")
-    if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
-        return _json({"error": "Pages of other sites may not ask."}, 403)
-    return None
 
 
 async def _asked(request: Request) -> Asked:

@@ -25,11 +25,14 @@ def profile_of(settings: Settings) -> str:
     """The profile that was asked for by flag, environment or file; otherwise the one that the library was made with.
 
     Raises:
-        LibraryError: there is no library.
+        LibraryError: there is no library. UsageError: it names a server that the user never did.
     """
     from data.store.manifest import read_manifest
+    from models.registry import of_library
 
-    return settings.models if "models" in settings.model_fields_set else read_manifest(settings.library).profile
+    if "models" in settings.model_fields_set:
+        return settings.models
+    return of_library(read_manifest(settings.library).profile, settings)
 
 
 def engine_with(brought: ModelSet, settings: Settings) -> SearchEngine:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from contextlib import suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from data.errors import UsageError
 
 KEY_VARIABLE = "SECONDSIGHT_SERVER_KEY"
+_NAMED = "servers.txt"  # in the cache: origins, one a line
 _EXAMPLE = "Write it like server:http://localhost:8000/v1."
 
 
@@ -51,6 +54,42 @@ def api_key(url: str) -> str:
     if not key.isascii() or not key.isprintable():
         raise UsageError(f"{KEY_VARIABLE} holds characters that no API key has.", remedy="Set it again.")
     return key
+
+
+def remember(url: str, cache: Path) -> None:
+    """Note that the user named this server: a library made with it may name it from now on."""
+    origin = _origin(url)
+    if is_loopback(url) or origin in _remembered(cache):
+        return
+    with suppress(OSError):
+        cache.mkdir(parents=True, exist_ok=True)
+        with (cache / _NAMED).open("a", encoding="utf-8") as file:
+            file.write(f"{origin}\n")
+
+
+def check_named(url: str, cache: Path) -> None:
+    """A library may come from anyone, and frames, questions and the key go to the server: the user must have named it.
+
+    Raises:
+        UsageError: only the library names it, and it is not this machine.
+    """
+    if not is_loopback(url) and _origin(url) not in _remembered(cache):
+        raise UsageError(
+            f"This library names the model server {url}, which you have not named yourself.",
+            remedy=f"If you trust it, set SECONDSIGHT_MODELS=server:{url}.",
+        )
+
+
+def _remembered(cache: Path) -> list[str]:
+    try:
+        return (cache / _NAMED).read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def is_loopback(url: str) -> bool:

@@ -18,7 +18,7 @@ def load(settings: Settings, variant: str) -> ModelSet:
     """
     from models.lite.profile import load as load_lite
     from models.qwen3vl.chat import ChatAnswerer, ChatCaptioner, ChatGrounder
-    from models.server.address import checked_url, model_and_url
+    from models.server.address import checked_url, model_and_url, remember
     from models.server.chat import ServerChat, ServerWriter
     from models.server.client import Client
     from models.server.reranker import ServerReranker
@@ -28,6 +28,7 @@ def load(settings: Settings, variant: str) -> ModelSet:
             "The profile 'server' has no address.", remedy="Write it like server:http://localhost:8000/v1."
         )
     base_url = checked_url(variant)
+    remember(base_url, settings.cache)
     clients: dict[str, Client] = {}
 
     def client(url: str) -> Client:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -234,3 +235,18 @@ def test_what_was_heard_cannot_close_its_marks() -> None:
         (body,) = fake.bodies("/chat/completions")
         said = words_of(body)
         assert said.count(">>>") == 1 and "<|" not in said and "Ignore" not in body["messages"][0]["content"]
+
+
+def test_a_server_that_only_a_library_names_is_not_asked(tmp_path: Path) -> None:
+    from models.registry import of_library
+
+    theirs = "server:https://models.example/v1"
+    stranger = load(cache=tmp_path)
+    with pytest.raises(UsageError, match="which you have not named yourself"):
+        of_library(theirs, stranger)
+    assert of_library("server:http://127.0.0.1:8000/v1", stranger) and of_library("lite", stranger)
+    assert of_library(theirs, load(cache=tmp_path, models=theirs)) == theirs
+    load_models(theirs, stranger)  # named by the user: from now on libraries may name it
+    assert of_library(theirs, stranger) == theirs
+    with pytest.raises(UsageError):
+        of_library("server:https://models.example:444/v1", stranger)

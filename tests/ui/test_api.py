@@ -102,6 +102,9 @@ def test_pages_of_other_sites_may_not_ask(client: TestClient) -> None:
     ask = {"q": "red", "k": 1}
     assert client.get("/api/search", params=ask, headers={"Host": "rebound.example"}).status_code == 403
     assert client.get("/api/search", params=ask, headers={"Origin": "https://other.example"}).status_code == 403
+    assert client.get("/api/search", params=ask, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    assert client.get("/still/00", headers={"Sec-Fetch-Site": "same-site"}).status_code == 403
+    assert client.get("/still/00", headers={"Sec-Fetch-Site": "same-origin"}).status_code == 404
     assert client.get("/api/search", params=ask, headers={"Origin": HERE}).status_code == 200
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -41,8 +42,9 @@ def clip(item: MediaItem, at_s: float, cache_dir: Path, *, max_pixels: int) -> P
                     os.replace(part.name, path)
                 finally:
                     Path(part.name).unlink(missing_ok=True)
-            for old in sorted(cache_dir.glob("*.mp4"), key=lambda file: file.stat().st_mtime, reverse=True)[_KEPT:]:
-                old.unlink(missing_ok=True)
+            with suppress(OSError):  # another process clears the same folder
+                for old in sorted(cache_dir.glob("*.mp4"), key=lambda file: file.stat().st_mtime, reverse=True)[_KEPT:]:
+                    old.unlink(missing_ok=True)
     return path
 
 

@@ -54,8 +54,17 @@ def allow_hosts(names: tuple[str, ...]) -> None:
     _names = names
 
 
-def host_is_ours(request: Request) -> bool:
-    """Other sites' pages reach a local server under names of their own (DNS rebinding): the name must be ours."""
+def is_ours(request: Request) -> bool:
+    """A server on one's own machine is within reach of every page its browser has open: none of them may ask.
+
+    They come under names of their own (DNS rebinding), from their own origin, or as pictures and frames in them, which
+    browsers mark.
+    """
+    origin = request.headers.get("origin")
+    if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
+        return False
+    if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+        return False
     return not _names or (request.url.hostname or "") in _names
 
 
@@ -88,8 +97,8 @@ def _for_medium(answer: Answer) -> Callable[[Request], object]:
 
 
 def _checked(answer: Answer, request: Request) -> Response:
-    if not host_is_ours(request):
-        return PlainTextResponse("This host name is not served.", 403)
+    if not is_ours(request):
+        return PlainTextResponse("Other sites and host names are not served.", 403)
     try:
         item = held.media_item(request.path_params["media_id"])
         if item is None or not item.path.is_file():
