@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from data import colors
@@ -80,12 +80,13 @@ class _Token:
         return not (self.minus or self.name or self.quoted or self.weighted)
 
 
-def parse(text: str, fields: Mapping[str, type] | None = None) -> Parsed:
+def parse(text: str, fields: Mapping[str, type] | None = None, kinds: Sequence[Kind] = ()) -> Parsed:
     """What a line asks for.
 
     Args:
         fields: the owner's fields in the library and their types (str, float or bool); None: not known, then any name
             is taken for one and its value read as what it looks like.
+        kinds: named beside the line.
 
     Raises:
         QuerySyntaxError: points at the first character that cannot be meant.
@@ -112,9 +113,7 @@ def parse(text: str, fields: Mapping[str, type] | None = None) -> Parsed:
         if within_s is None and connector == "then":
             within_s = THEN_WITHIN_S
         steps.append(Step(found, relation, within_s))
-    return Parsed(
-        terms, tuple(steps), tuple(reader.images), tuple(reader.conditions), tuple(dict.fromkeys(reader.kinds))
-    )
+    return Parsed(terms, tuple(steps), tuple(reader.images), tuple(reader.conditions), reader.kinds_left(kinds))
 
 
 def _says(tokens: list[_Token]) -> bool:
@@ -204,6 +203,8 @@ class _Reader:
         self.images: list[Reference] = []
         self.conditions: list[Condition] = []
         self.kinds: list[Kind] = []
+        self.unwanted_kinds: set[Kind] = set()
+        self.minus_kind = _Token(0, "")
 
     def terms(self, tokens: list[_Token], sentence: str) -> tuple[Term, ...]:
         out = [Term(sentence)] if sentence else []
@@ -237,7 +238,21 @@ class _Reader:
             if kind is None:
                 raise self._wrong(token, f"Unknown kind {name!r}", f"Use one of: {', '.join(KINDS)}.")
             named.append(kind)
-        self.kinds.extend([kind for kind in KINDS if kind not in named] if token.minus else named)
+        if token.minus:
+            self.unwanted_kinds.update(named)
+            self.minus_kind = token
+        else:
+            self.kinds.extend(named)
+
+    def kinds_left(self, given: Sequence[Kind]) -> tuple[Kind, ...]:
+        """The kinds named, less the unwanted; empty: no bound."""
+        named = dict.fromkeys((*self.kinds, *given))
+        if not self.unwanted_kinds:
+            return tuple(named)
+        left = tuple(kind for kind in named or KINDS if kind not in self.unwanted_kinds)
+        if not left:
+            raise self._wrong(self.minus_kind, "No kind is left to search", f"Leave one of: {', '.join(KINDS)}.")
+        return left
 
     def _condition(self, token: _Token) -> Condition:
         name, value = token.name, token.value
@@ -277,10 +292,20 @@ class _Reader:
             )
         latitude, longitude, reach_km = float(match[1]), float(match[2]), float(match[3] or 1)
         up = reach_km / _KM_A_DEGREE
-        aside = up / max(math.cos(math.radians(min(abs(latitude) + up, 89.9))), 1e-3)
+        bounds = [Condition("latitude", ">=", latitude - up), Condition("latitude", "<=", latitude + up)]
+        if abs(latitude) + up >= 90:  # round a pole, every longitude is near
+            return bounds
+        aside = up / math.cos(math.radians(abs(latitude) + up))
+        if aside >= 180:
+            return bounds
+        if abs(longitude) + aside > 180:  # two ranges, of which a medium meets only one: conditions all have to hold
+            raise self._wrong(
+                token,
+                f"near:{token.value} reaches across the 180th meridian",
+                "Ask for less far, on either side of it.",
+            )
         return [
-            Condition("latitude", ">=", latitude - up),
-            Condition("latitude", "<=", latitude + up),
+            *bounds,
             Condition("longitude", ">=", longitude - aside),
             Condition("longitude", "<=", longitude + aside),
         ]

@@ -40,7 +40,7 @@ def build(
         raise UsageError(f"The query has {len(text)} characters.", remedy=f"Keep it under {LONGEST_TEXT}.")
     if not 1 <= k <= MOST_RESULTS:
         raise UsageError(f"{k} results asked for.", remedy=f"Ask for 1 to {MOST_RESULTS}.")
-    parsed = language.parse(text, fields)
+    parsed = language.parse(text, fields, [_kind(kind) for kind in kinds])
     if len(parsed.steps) >= MOST_EVENTS:
         raise UsageError(f"The query has {len(parsed.steps) + 1} events.", remedy=f"Name at most {MOST_EVENTS}.")
     pictures = list(images)
@@ -51,13 +51,12 @@ def build(
                 remedy="Give the picture beside the words.",
             )  # fmt: skip
         pictures.append(ImageQuery(open_picture(reference.name), reference.name, reference.weight))
-    named = (*parsed.kinds, *map(_kind, kinds))
     wanted = any(term.weight > 0 for term in parsed.terms) or any(picture.weight > 0 for picture in pictures)
     if not wanted:
         if parsed.terms or pictures:
             told = repr(text) if text else "the picture"
             raise UsageError(f"Nothing to search for: {told} only says what to avoid.", remedy="Add what to look for.")
-        if not parsed.conditions and not named:
+        if not parsed.conditions and not parsed.kinds:
             raise UsageError("Nothing to search for.", remedy="Give some words, an image, or both.")
     return Query(
         text=text,
@@ -65,7 +64,7 @@ def build(
         steps=parsed.steps,
         images=tuple(pictures),
         conditions=parsed.conditions,
-        kinds=tuple(dict.fromkeys(named)),
+        kinds=parsed.kinds,
         k=k,
         group_by=group_by,
     )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from data.errors import QuerySyntaxError, UsageError
 from data.store.base import Condition
-from data.types import Step, Term
+from data.types import FieldValue, Step, Term
 from search.language import THEN_WITHIN_S, parse
 from search.query import build
 
@@ -115,6 +115,18 @@ def test_conditions() -> None:
     )  # fmt: skip
     assert parse("x kind:gif|image kind:gif").kinds == ("gif", "image")
     assert parse("x -kind:gif").kinds == ("image", "video")
+    assert parse("x -kind:gif -kind:image").kinds == ("video",) == parse("x -kind:gif,image").kinds
+    assert parse("x kind:image|video -kind:image").kinds == ("video",)
+    assert build("x -kind:gif", kinds=["gif", "video"]).kinds == ("video",)
+
+
+def test_near_is_a_range_of_longitudes_that_conditions_can_tell() -> None:
+    def longitudes(text: str) -> list[tuple[str, FieldValue]]:
+        return [(one.op, one.value) for one in parse(f"x {text}").conditions if one.name == "longitude"]
+
+    (above, west), (below, east) = longitudes("near:60,179,10km")
+    assert (above, below) == (">=", "<=") and west == pytest.approx(178.82, abs=0.01) and east < 180
+    assert longitudes("near:89.99,20,10km") == [], "round a pole every longitude is near"
 
 
 @pytest.mark.parametrize(
@@ -126,6 +138,10 @@ def test_conditions() -> None:
         ("sofa^x", 4, "'x'"),
         ("a color:plaid", 8, "'plaid'"),
         ("a kind:film", 7, "'film'"),
+        ("a kind:video -kind:video", 19, "No kind is left"),
+        ("a -kind:image|gif -kind:video", 24, "No kind is left"),
+        ("a near:-17,179.9,50km", 7, "180th meridian"),
+        ("a near:66,-180", 7, "180th meridian"),
         ("a price<cheap", 8, "a number"),
         ("a prize<500", 2, "no field 'prize'"),
         ("a after:soon", 8, "not a date"),
