@@ -13,6 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from data.media import sniff
@@ -65,8 +66,8 @@ class Survey:
     Attributes:
         candidates: media files, ordered by path, each once.
         gone: known paths below the given ones that are no longer there.
-        emptied: given folders in which nothing at all is left, as where a drive is not mounted -> the known paths below
-            that are gone; these are not among `gone`.
+        emptied: folders that are there with no file left in them, as where a drive is not mounted, and given ones that
+            are not there -> the known paths below that are gone; these are not among `gone`.
         failed: given paths that cannot be used.
         ignored: lower-case extension -> files in folders passed over because they are not media.
     """
@@ -90,8 +91,13 @@ def survey(paths: Sequence[Path], known: Mapping[str, FileRow], *, skip: Sequenc
     ignored: Counter[str] = Counter()
     found: dict[str, Candidate] = {}
     gone: set[str] = set()
-    emptied: dict[str, tuple[str, ...]] = {}
+    emptied: dict[str, set[str]] = {}
     skipped = {os.path.realpath(folder) for folder in skip}
+
+    @cache
+    def holds_nothing(folder: str) -> bool:
+        return not os.path.isfile(folder) and next(_walk(Path(folder), skipped, []), None) is None
+
     for given in paths:
         root = Path(os.path.abspath(given))
         text = str(root)
@@ -106,11 +112,11 @@ def survey(paths: Sequence[Path], known: Mapping[str, FileRow], *, skip: Sequenc
                     ignored[path.suffix.lower() or "(none)"] += 1
                 else:
                     found[str(path)] = candidate
-            lost = tuple(name for name in known if _is_below(name, text) and is_gone(name))
-            if lost and empty:
-                emptied[text] = lost
-            else:
-                gone.update(lost)
+            for name in known:
+                if _is_below(name, text) and is_gone(name):
+                    folder = text if empty else _nearest_folder(name)
+                    lost = emptied.setdefault(folder, set()) if empty or holds_nothing(folder) else gone
+                    lost.add(name)
         elif root.exists():
             candidate = _candidate(root, known)
             if candidate is None:
@@ -121,20 +127,30 @@ def survey(paths: Sequence[Path], known: Mapping[str, FileRow], *, skip: Sequenc
             else:
                 found[text] = candidate
         elif text in known and root.parent.is_dir() and is_gone(text):
-            gone.add(text)
+            lost = emptied.setdefault(str(root.parent), set()) if holds_nothing(str(root.parent)) else gone
+            lost.add(text)
         else:
             # A folder that cannot be seen may be a drive that is not mounted: what was indexed from it stays.
-            below = tuple(name for name in known if name == text or _is_below(name, text))
+            below = {name for name in known if name == text or _is_below(name, text)}
             if below:
-                emptied[text] = below
+                emptied.setdefault(text, set()).update(below)
             else:
                 failed.append(Failure(text, "no such file or folder; check the path"))
     ordered = tuple(found[name] for name in sorted(found))
-    return Survey(ordered, tuple(sorted(gone)), tuple(failed), emptied, dict(ignored))
+    away = {folder: tuple(sorted(names)) for folder, names in emptied.items()}
+    return Survey(ordered, tuple(sorted(gone)), tuple(failed), away, dict(ignored))
 
 
 def _is_below(name: str, folder: str) -> bool:
     return name.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _nearest_folder(name: str) -> str:
+    """The folder of a path that is gone or, where that is gone too, the nearest one above that is there."""
+    folder = os.path.dirname(name)
+    while is_gone(folder):
+        folder = os.path.dirname(folder)
+    return folder
 
 
 class Stopped(Exception):

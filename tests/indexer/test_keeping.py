@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,35 @@ def test_an_empty_mount_point_takes_nothing_along(run, media: Path, settings: Se
     media.rmdir()
     away.rename(media)
     assert run().unchanged == 4
+
+
+def test_an_empty_mount_point_below_takes_nothing_along(run, media: Path, settings: Settings) -> None:
+    usb, away = media / "usb", media.with_name("away")
+    (usb / "deep").mkdir(parents=True)
+    shutil.move(media / "film.mp4", usb / "film.mp4")
+    shutil.move(media / "blue.jpg", usb / "deep" / "blue.jpg")
+    run()
+    usb.rename(away)
+    usb.mkdir()
+    for given in ([media], [usb / "film.mp4", usb / "deep" / "blue.jpg"]):
+        report = run(*given)
+        assert report.removed == 0 and count(settings) == 4
+    (warning,) = run().warnings
+    assert warning.path == str(usb) and "2 files" in warning.reason
+    usb.rmdir()
+    away.rename(usb)
+    assert run().unchanged == 4
+    usb.rename(away)
+    assert run().removed == 2, "a folder that is gone while its parent holds files was deleted"
+
+
+def test_a_given_folder_below_that_is_empty_is_pruned(run, media: Path, settings: Settings) -> None:
+    (media / "usb").mkdir()
+    shutil.move(media / "film.mp4", media / "usb" / "film.mp4")
+    run()
+    (media / "usb" / "film.mp4").unlink()
+    assert run().removed == 0
+    assert run(prune=True).removed == 1 and count(settings) == 3
 
 
 def test_prune_lets_them_go(run, media: Path, settings: Settings) -> None:
