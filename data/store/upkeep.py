@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -65,7 +66,8 @@ def backup(directory: Path, destination: Path) -> int:
     """Copy the finished media of one moment into a new library; a writer may go on meanwhile. Returns bytes written.
 
     Args:
-        destination: missing or empty. Killed half-way, nothing is there under this name.
+        destination: missing or empty. Killed half-way, nothing is there under this name, and a hidden folder
+            .NAME.xxxxxxxx beside it may be deleted.
 
     Raises:
         LibraryError: something is there already, or cannot be written.
@@ -73,14 +75,15 @@ def backup(directory: Path, destination: Path) -> int:
     """
     directory, destination = Path(directory).absolute(), Path(destination).absolute()
     store = open_reader(directory)
-    making = destination.with_name(f"{destination.name}.part")
+    own = None
     try:
         if destination.exists() and (not destination.is_dir() or os.listdir(destination)):
             raise LibraryError(f"There is something at {str(destination)!r}.", remedy="Name a new or an empty folder.")
-        for _ in range(TRIES):
-            if making.exists():
-                shutil.rmtree(making)
-            making.mkdir(parents=True)
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        own = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
+        for turn in range(TRIES):
+            making = own / str(turn)  # with the permissions of any new folder, where that of mkdtemp is private
+            making.mkdir()
             if _copied(store, making):
                 manifest = replace(store.manifest, tables=TABLES, previous=None)
                 write_manifest(making, manifest)
@@ -88,6 +91,7 @@ def backup(directory: Path, destination: Path) -> int:
                     destination.rmdir()
                 os.rename(making, destination)
                 return sum(path.stat().st_size for path in destination.rglob("*") if path.is_file())
+            shutil.rmtree(making)
         raise LibraryBusy(
             f"The library at {str(directory)!r} changes too fast to be copied.",
             remedy="Try again when nothing is being indexed.",
@@ -96,7 +100,8 @@ def backup(directory: Path, destination: Path) -> int:
         raise unwritable(destination, error) from error
     finally:
         store.close()
-        shutil.rmtree(making, ignore_errors=True)
+        if own is not None:
+            shutil.rmtree(own, ignore_errors=True)
 
 
 def _copied(store: Any, making: Path) -> bool:

@@ -97,6 +97,22 @@ def test_a_backup_goes_over_nothing(library, tmp_path):
     assert answers(tmp_path / "empty") == answers(library)
 
 
+def test_a_backup_removes_only_what_it_made(tmp_path):
+    library, mine = tmp_path / "lib.part", tmp_path / "full.part"
+    fill(library)
+    before = answers(library)
+    mine.mkdir()
+    (mine / "x").write_text("mine")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").write_text("mine")
+    with pytest.raises(errors.LibraryError, match="something at"):
+        upkeep.backup(library, tmp_path / "full")
+    assert os.listdir(mine) == ["x"]
+    upkeep.backup(library, tmp_path / "lib")
+    assert answers(library) == answers(tmp_path / "lib") == before
+    assert sorted(os.listdir(tmp_path)) == ["full", "full.part", "lib", "lib.part"], "nothing of the making is left"
+
+
 def test_verify_finds_what_is_wrong(library):
     fill(library)
     verdict = upkeep.verify(library)
