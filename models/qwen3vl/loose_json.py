@@ -25,7 +25,8 @@ _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "", "f": "", "/": "/"}
 _WORDS = {"true": True, "false": False, "null": None, "none": None, "nan": None, "undefined": None}
 _WORDS |= {"infinity": None, "-infinity": None, "inf": None, "-inf": None}
 _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?([eE][-+]?\d{1,3})?")
-_SPACE = re.compile(r"(\s|//[^\n]*|/\*.*?\*/)+", re.DOTALL)
+# A comment is short: were it not, a text of quotes and comments never closed would be read anew from each of them.
+_SPACE = re.compile(r"(\s|//[^\n]*|/\*.{0,1000}?\*/)+", re.DOTALL)
 _CUT = object()  # a value that the text ended in
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +113,11 @@ def test_stretches_of_time():
 def test_a_cut_string_is_dropped_and_never_completed():
     assert list(loose_json.values('{"a": "whole", "b": "cut')) == [{"a": "whole"}]
     assert list(loose_json.values("[1, 2, 1")) == [[1.0, 2.0]]
+
+
+@pytest.mark.parametrize("text", ['["' + '"/*' * 21_000, "[" + '"x" /*' * 10_000])
+def test_comments_that_never_end_cost_little(text):
+    started = time.process_time()
+    list(loose_json.values(text))
+    assert time.process_time() - started < 1.5
+    assert list(loose_json.values('[1, /* a "note" */ 2] // end')) == [[1.0, 2.0]]
