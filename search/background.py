@@ -102,7 +102,7 @@ class Background:
             (q, n)
         """
         sums = self._sums.get(media_id) if media_id else None
-        if sums is None:
+        if sums is None or len(sums.highest) != len(vectors):  # a writer may have put the medium in again meanwhile
             sums = self._sum(vectors)
             if media_id:
                 if len(self._sums) >= _KEPT_MEDIA:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -68,7 +69,12 @@ def record(library: Path, judgement: Judgement) -> None:
         raise UsageError(f"The verdict has {len(line)} bytes.", remedy=f"Keep it under {_LONGEST_LINE}.")
     target = os.open(library / FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:
-        os.write(target, line)
+        written = os.write(target, line)
+        if written < len(line):  # the disk is full
+            end = os.lseek(target, 0, os.SEEK_CUR)
+            if os.fstat(target).st_size == end:  # nobody wrote behind it
+                os.ftruncate(target, end - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(library / FILE))
     finally:
         os.close(target)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,3 +103,14 @@ def test_verdicts_are_kept_and_come_back_as_cases(tmp_path: Path) -> None:
         file.write("{}\n")
     with pytest.raises(LibraryDamaged, match="Line 3"):
         list(feedback.judgements(tmp_path))
+
+
+def test_a_verdict_that_does_not_fit_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    feedback.record(tmp_path, feedback.Judgement("a cat", "/x/b.jpg", True))
+    write = os.write
+    monkeypatch.setattr(feedback.os, "write", lambda target, line: write(target, line[:20]))  # as on a full disk
+    with pytest.raises(OSError, match="No space left"):
+        feedback.record(tmp_path, feedback.Judgement("a dog", "/x/b.jpg", True))
+    monkeypatch.undo()
+    feedback.record(tmp_path, feedback.Judgement("a bird", "/x/b.jpg", True))
+    assert [judgement.query for judgement in feedback.judgements(tmp_path)] == ["a cat", "a bird"]

@@ -191,3 +191,10 @@ def test_neutral_questions_that_ask_the_same_do_not_count_against_it(tmp_path: P
     assert left_out < background.bias(-asked, frame)[0, 0] - 0.01
     kept = background.bias(asked, frame, "a medium")
     assert kept[0, 0] == left_out and background.bias(asked, frame, "a medium")[0, 0] == left_out
+
+
+def test_a_medium_that_was_written_anew_meanwhile_is_read_anew(tmp_path: Path) -> None:
+    background = Background(Axes(), tmp_path, np.eye(32, dtype=np.float32))
+    asked, frames = background.bank[:1], background.bank[:5]
+    background.bias(asked, frames[:2], "a medium")
+    assert np.allclose(background.bias(asked, frames, "a medium"), background.bias(asked, frames))
