@@ -206,8 +206,13 @@ class _Work:
     def _events_of(self, candidate: Candidate, decoder: Decoder) -> Iterator[Event]:
         try:
             media_id = content_hash(candidate.path, self.stop)
+            stat = candidate.path.stat()
         except OSError as error:
             yield Failed(candidate, f"cannot be read: {error.strerror or error}", unreadable=True)
+            return
+        if (stat.st_size, stat.st_mtime_ns) != (candidate.row.size_bytes, candidate.row.mtime_ns):
+            # A content is never noted with another's size: the run rests on that (`_Run._old_content_may_turn_up`).
+            yield Failed(candidate, "it changed while it was read; run the same command again", unreadable=True)
             return
         there = self._claim(candidate, media_id)
         if there is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -111,7 +112,8 @@ def index(
         upgrades = _upgrades(store, stage)
         todo, quarantined = _todo(found.candidates, upgrades, retry_failed)
         meter = Meter(sum(candidate.row.size_bytes for candidate in todo), len(todo), on_progress)
-        run = _Run(store, known, meter, stage, settings.frame_rate, upgrades)
+        sizes = Counter(candidate.row.size_bytes for candidate in todo)
+        run = _Run(store, known, meter, stage, settings.frame_rate, upgrades, sizes)
         run.failed.extend((*found.failed, *quarantined))
         embedder = BatchEmbedder(models.joint, models.tagger, settings.batch_size, on_done=run.write)
 
@@ -268,6 +270,7 @@ class _Run:
     stage: str
     frame_rate: float
     upgrades: frozenset[str]
+    sizes: Counter[int]  # of the files to work on
     indexed: int = 0
     moved: int = 0
     texts: int = 0
@@ -300,12 +303,9 @@ class _Run:
         # Only videos have key frames: an animation of a fast run is whole.
         stage = self.stage if rows.info.kind == "video" else _stage("adaptive", self.frame_rate)
         rows = replace(rows, stages={**rows.stages, FRAMES_STAGE: stage})
-        before = self.known.get(rows.file.path)
         if rows.media_id in self.upgrades:
             rows = self._with_what_was_there(rows)
-        elif before is not None and before.media_id:
-            # Its old content may turn up under another name later in this run, and the store drops a content with its
-            # last name: so names are written first.
+        if self._old_content_may_turn_up(rows):
             self._changed.append(rows)
             return
         self._waiting.append(rows)
@@ -313,6 +313,14 @@ class _Run:
         late = time.monotonic() - self._wrote_s > WRITE_EVERY_S
         if len(self._waiting) >= WRITE_EVERY_MEDIA or frames >= WRITE_EVERY_FRAMES or late:
             self.write_media()
+
+    def _old_content_may_turn_up(self, rows: MediaRows) -> bool:
+        """What this path held may be found under another name in this run, and the store drops a content with its last
+        name: so names are written first. Only a file of that very size can hold it; without one nothing waits."""
+        before = self.known.get(rows.file.path)
+        if before is None or before.media_id in ("", rows.media_id):
+            return False
+        return self.sizes[before.size_bytes] > (rows.file.size_bytes == before.size_bytes)
 
     def _with_what_was_there(self, rows: MediaRows) -> MediaRows:
         """Texts and fields do not rest on the frames: they stay when these are done again."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from data.errors import UsageError
 from data.settings import Settings
-from data.store.lance import create_or_open, open_reader
+from data.store.base import MediaRows
+from data.store.lance import LanceStore, create_or_open, open_reader
 from data.types import TextSpan
 from indexer.pipeline import IndexReport, index, remove
 from indexer.sources import expand
 from models.base import ModelSet
+from tests.conftest import write_image
 
 
 @pytest.fixture
@@ -114,6 +117,53 @@ def test_a_full_pass_keeps_what_a_fast_one_does_not_touch(run, media: Path, sett
         stages = store.stages()[film.media_id]
         assert stages["screen"] == "reader@1" and stages["frames"] == "adaptive-2"
     assert run(sampling="fast").indexed == 0, "a fast pass never takes away"
+
+
+def test_changed_files_are_written_as_they_come(
+    run, media: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run()
+    for path in media.iterdir():
+        path.write_bytes(path.read_bytes() + b"\0" * 64)  # behind its end: other bytes, the same picture
+    monkeypatch.setattr("indexer.pipeline.WRITE_EVERY_MEDIA", 1)
+    written: list[str] = []
+    add = LanceStore.add
+
+    def noted(store: LanceStore, batch: Sequence[MediaRows]) -> None:
+        add(store, batch)
+        written.extend(rows.file.path for rows in batch)
+        raise RuntimeError("the power went")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LanceStore, "add", noted)
+        # What is left is written when a run ends by itself: a kill does not give it the time to.
+        patch.setattr("indexer.pipeline._Run.write_all", lambda run: None)
+        with pytest.raises(RuntimeError, match="power"):
+            run()
+    assert len(written) == 1
+    report = run()
+    assert (report.indexed, report.unchanged) == (3, 1) and count(settings) == 4
+
+
+def test_contents_that_change_places_keep_what_was_found_in_them(
+    run, media: Path, settings: Settings, colour_models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run()
+    identities = {channel: identity.as_dict() for channel, identity in colour_models.identities().items()}
+    said = {"blue.jpg": 1.0, "film.mp4": 2.0, "blink.gif": 3.0}
+    with create_or_open(settings.library, identities, profile="test") as store:
+        ids = {item.path.name: item.media_id for item in store.media()}
+        store.put_fields({ids[name]: {"price": price} for name, price in said.items()})
+    # Each takes the name of the next, the first gets a new content, and the content of the last a new name.
+    (media / "film.mp4").rename(media / "z.mp4")
+    (media / "blue.jpg").rename(media / "film.mp4")
+    (media / "blink.gif").rename(media / "blue.jpg")
+    write_image(media / "blink.gif", "white")
+    monkeypatch.setattr("indexer.pipeline.WRITE_EVERY_MEDIA", 1)
+    run()
+    with open_reader(settings.library) as store:
+        fields = {item.path.name: item.fields.get("price") for item in store.media()}
+    assert fields == {"z.mp4": 2.0, "film.mp4": 1.0, "blue.jpg": 3.0, "blink.gif": None, "red.png": None}
 
 
 def test_a_bad_file_is_tried_again_when_it_changes_or_when_asked(run, media: Path) -> None:
