@@ -17,7 +17,7 @@ from typing import Any
 
 from data.errors import LibraryError
 from data.store.lock import acquire, release
-from data.store.manifest import MANIFEST, NEW_TABLES, TABLES, VECTORS, Manifest, read_manifest, write_manifest
+from data.store.manifest import MANIFEST, TABLES, VECTORS, Manifest, read_manifest, write_manifest
 from data.store.manifest import unwritable as _unwritable
 
 NEXT = "library.next"
@@ -45,11 +45,12 @@ def place_beside(directory: Path, models: Mapping[str, Mapping[str, Any]]) -> Pa
     beside = directory / NEXT
     if not (beside / MANIFEST).exists():
         return beside
-    if not (beside / TABLES).is_dir() and not (beside / NEW_TABLES).is_dir():  # a swap was stopped half-way
-        moved = _strays(directory)
-        if moved:
-            os.rename(directory / moved[-1], beside / TABLES)
-    if not (beside / TABLES).is_dir() or read_manifest(beside).models != {c: dict(m) for c, m in models.items()}:
+    making = read_manifest(beside)
+    if making.tables != TABLES:  # a swap was stopped half-way, or when these were in force already
+        if making.tables in _strays(directory) and not (beside / TABLES).exists():
+            os.rename(directory / making.tables, beside / TABLES)
+        write_manifest(beside, replace(making, tables=TABLES))
+    if not (beside / TABLES).is_dir() or making.models != {c: dict(m) for c, m in models.items()}:
         shutil.rmtree(beside)
     return beside
 
@@ -60,12 +61,14 @@ def swap_in(directory: Path) -> Manifest:
     for name in _strays(directory):
         _remove(directory, name)
     tables = f"{TABLES}.{max(map(_number, _tables(directory))) + 1}"
-    coming = replace(read_manifest(beside), tables=tables, previous=replace(now, previous=None))
+    making = replace(read_manifest(beside), tables=tables)
+    write_manifest(beside, making)  # where they go, so that a swap stopped half-way takes back these and no others
     if (beside / VECTORS / TABLES).is_dir():
         (directory / VECTORS).mkdir(exist_ok=True)
         shutil.rmtree(directory / VECTORS / tables, ignore_errors=True)
         os.rename(beside / VECTORS / TABLES, directory / VECTORS / tables)
     os.rename(beside / TABLES, directory / tables)
+    coming = replace(making, previous=replace(now, previous=None))
     write_manifest(directory, coming)
     shutil.rmtree(beside)
     for name in _strays(directory):  # what `now` had replaced

@@ -195,7 +195,7 @@ def test_nothing_to_undo(library):
     assert len(answers(library)[1]) == 4
 
 
-@pytest.mark.parametrize("stopped_at", ["rename", "manifest", "clean"])
+@pytest.mark.parametrize("stopped_at", ["note", "rename", "manifest", "clean"])
 def test_killed_while_swapping_nothing_is_lost(library, monkeypatch, stopped_at):
     fill(library)
     old = answers(library)
@@ -207,8 +207,12 @@ def test_killed_while_swapping_nothing_is_lost(library, monkeypatch, stopped_at)
     with monkeypatch.context() as patch:
         if stopped_at == "rename":
             patch.setattr(swap.os, "rename", killed)
-        elif stopped_at == "manifest":
+        elif stopped_at == "note":
             patch.setattr(swap, "write_manifest", killed)
+        elif stopped_at == "manifest":
+            patch.setattr(
+                swap, "write_manifest", lambda *args: killed() if args[0] == library else write_manifest(*args)
+            )
         else:
             patch.setattr(swap.shutil, "rmtree", killed)
         with pytest.raises(KeyboardInterrupt), swap.held(library):
@@ -226,6 +230,31 @@ def test_killed_while_swapping_nothing_is_lost(library, monkeypatch, stopped_at)
         swap.swap_in(library)
     assert len(answers(library)[1]) == 6
     assert len(swap._tables(library)) == 2 and not (library / swap.NEXT).exists()
+
+
+def test_a_kill_after_the_swap_does_not_bring_back_what_was_replaced(library, monkeypatch):
+    third = {"joint": {**MODELS["joint"], "name": "toy/c"}}
+    fill(library, count=4)
+    in_the_making(library, count=5)
+    with swap.held(library):
+        swap.swap_in(library)
+        fill(swap.place_beside(library, third), third, 6, "third")
+        remove = shutil.rmtree
+
+        def killed(path, *args, **kwargs):
+            if path.name == swap.NEXT:
+                raise KeyboardInterrupt
+            remove(path, *args, **kwargs)
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(swap.shutil, "rmtree", killed)
+            swap.swap_in(library)
+    assert len(answers(library)[1]) == 6, "it was in force already"
+    with swap.held(library):
+        assert not swap.place_beside(library, third).exists(), "tables of the first models are no work of the third"
+    assert len(answers(library)[1]) == 6
+    swap.undo(library)
+    assert len(answers(library)[1]) == 5
 
 
 def test_what_was_begun_with_other_models_is_begun_anew(library):
