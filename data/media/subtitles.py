@@ -17,7 +17,8 @@ from data.types import TextSpan
 SUFFIXES = (".srt", ".vtt", ".ass", ".ssa", ".sub")
 MAX_FILE_BYTES = 20_000_000
 MAX_CHARS = 2000
-_OVERRIDE = re.compile(r"\{\\[^}]*\}")
+MAX_RAW_CHARS = 4 * MAX_CHARS  # with tags: taking those out of a line costs the square of its length
+_OVERRIDE = re.compile(r"\{\\[^{}]*\}")
 _TAG = re.compile(r"<[^<>]{0,100}>")
 _SHORT = {"eng": "en", "chi": "zh", "zho": "zh", "und": ""}  # containers name languages by three letters
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
@@ -57,6 +58,7 @@ def read_file(path: Path, duration_s: float) -> tuple[list[TextSpan], list[str]]
     spans, bad = [], 0
     language = _language_of(path)
     for event in events:
+        event.text = event.text[:MAX_RAW_CHARS]
         if event.type != "Dialogue" or event.is_drawing:
             continue
         span = _span(event.plaintext, event.start / 1000, event.end / 1000, duration_s, language, "sidecar")
@@ -103,7 +105,7 @@ def _lines(opened: OpenVideo, stream: av.subtitles.stream.SubtitleStream) -> Ite
             raw = getattr(subtitle, "ass", b"")
             line = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
             # Every text codec comes out as an ASS event: nine fields, the ninth is the text.
-            text = line.split(",", 8)[-1] if line.count(",") >= 8 else line
+            text = (line.split(",", 8)[-1] if line.count(",") >= 8 else line)[:MAX_RAW_CHARS]
             yield _OVERRIDE.sub("", text).replace("\\N", "\n").replace("\\n", "\n").replace("\\h", " "), start_s, end_s
 
 

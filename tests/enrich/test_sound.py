@@ -1,10 +1,12 @@
 """Sound and subtitles stand on the timeline of the picture."""
 
+import time
+
 import numpy as np
 import pytest
 
 from data.media.audio import sound
-from data.media.subtitles import beside, spans_of
+from data.media.subtitles import beside, embedded, read_file, spans_of
 from tests.enrich.made import tone
 
 SRT = """1
@@ -78,6 +80,39 @@ def test_broken_subtitles_are_told_and_passed_over(tmp_path, text):
     film = tone(tmp_path / "a.mp4")
     (tmp_path / "a.srt").write_text(text, encoding="latin-1")
     assert spans_of(film, 6.0)[0] == []
+
+
+@pytest.mark.parametrize("suffix", ["srt", "ass", "vtt"])
+def test_a_line_of_a_million_open_tags_costs_no_time(tmp_path, suffix):
+    line = "hello " + "{\\" * 500_000
+    head = "[Script Info]\nScriptType: v4.00+\n\n[Events]\n"
+    fields = "Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text"
+    text = {
+        "srt": f"1\n00:00:01,000 --> 00:00:02,000\n{line}\n",
+        "vtt": f"WEBVTT\n\n00:00:01.000 --> 00:00:02.000\n{line}\n",
+        "ass": f"{head}Format: {fields}\nDialogue: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,{line}\n",
+    }[suffix]
+    (tmp_path / f"a.{suffix}").write_text(text)
+    started_s = time.process_time()
+    (span,) = read_file(tmp_path / f"a.{suffix}", 6.0)[0]
+    assert span.text.startswith("hello") and time.process_time() - started_s < 5
+
+
+def test_an_embedded_line_of_open_tags_costs_no_time(tmp_path):
+    import av
+
+    film, target = tone(tmp_path / "a.mp4"), tmp_path / "b.mkv"
+    (tmp_path / "x.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nhello " + "{\\" * 200_000 + "\n")
+    with av.open(str(film)) as source, av.open(str(tmp_path / "x.srt")) as lines, av.open(str(target), "w") as out:
+        streams = [out.add_stream_from_template(one) for one in (source.streams.video[0], lines.streams.subtitles[0])]
+        for packets, stream in zip((source.demux(video=0), lines.demux()), streams, strict=True):
+            for packet in packets:
+                if packet.dts is not None:
+                    packet.stream = stream
+                    out.mux(packet)
+    started_s = time.process_time()
+    (span,) = embedded(target, 6.0)
+    assert span.text.startswith("hello") and time.process_time() - started_s < 5
 
 
 @pytest.mark.parametrize("suffix, codec, origin_s", [("mkv", "srt", 10), ("mp4", "mov_text", 0)])
