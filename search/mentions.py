@@ -49,8 +49,8 @@ class Curve:
     places: Sequence[Place]
 
 
-def in_texts(store: Store, mention: Mention, k: int, where: Filter) -> dict[str, list[Place]]:
-    """media_id -> the places where a mention was read or heard, best first, out of the k best spans."""
+def in_texts(store: Store, mention: Mention, k: int, where: Filter) -> tuple[dict[str, list[Place]], bool]:
+    """media_id -> the places where a mention was read or heard, best first, out of the k best spans; if that is all."""
     term = mention.term
     hits = store.search_texts(term.text, k, where, channels=mention.text_channels, phrase=term.phrase)
     out: dict[str, list[Place]] = defaultdict(list)
@@ -61,7 +61,16 @@ def in_texts(store: Store, mention: Mention, k: int, where: Filter) -> dict[str,
             strength = share * (0.5 + 0.5 * hit.score / max(best, 1e-9))
             second = words.first_second(term.text, hit.span)
             out[hit.media_id].append(Place(hit.span, strength, share, found, second))
-    return out
+    return out, len(hits) < k
+
+
+def everywhere_in_texts(store: Store, mention: Mention, k: int, where: Filter) -> dict[str, list[Place]]:
+    """As in_texts, every place there is. k: spans asked for at first."""
+    while True:
+        places, complete = in_texts(store, mention, k, where)
+        if complete:
+            return places
+        k *= 4
 
 
 def text_curve(places: Sequence[Place], frames: FrameVectors) -> Curve:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -80,23 +80,27 @@ def fit(event: Event, background: Background) -> fuse.Fusion:
 
 
 def ask(store: Store, events: Sequence[Event], depth: int, where: Filter) -> Found:
-    """The `depth` nearest frames of every part that attracts and the `depth` best spans of every mention."""
+    """The `depth` nearest frames of every part that attracts and the `depth` best spans of every wanted mention.
+
+    What is unwanted is looked for in all that is said and written in the candidates, however many say it better.
+    """
     complete = True
     by_vector: dict[str, None] = {}
     by_words: dict[str, None] = {}
     must: set[str] | None = None
-    all_places = []
+    all_places: list[list[dict[str, list[mentions.Place]]]] = []
     for event in events:
-        of_event = []
+        all_places.append([])
         for mention in event.mentions:
-            places = mentions.in_texts(store, mention, depth, where) if mention.in_texts else {}
-            complete &= sum(map(len, places.values())) < depth
-            of_event.append(places)
-            if mention.in_texts and mention.demanded and mention.term.weight > 0:
-                must = set(places) if must is None else must & set(places)
-            elif mention.term.weight > 0:
-                by_words.update(dict.fromkeys(places))
-        all_places.append(tuple(of_event))
+            places: dict[str, list[mentions.Place]] = {}
+            if mention.in_texts and mention.term.weight > 0:
+                places, all_found = mentions.in_texts(store, mention, depth, where)
+                complete &= all_found
+                if mention.demanded:
+                    must = set(places) if must is None else must & set(places)
+                else:
+                    by_words.update(dict.fromkeys(places))
+            all_places[-1].append(places)
     if must is None:
         for event in events:
             for part in event.parts:
@@ -105,7 +109,13 @@ def ask(store: Store, events: Sequence[Event], depth: int, where: Filter) -> Fou
                     complete &= len(hits) < depth
                     by_vector.update(dict.fromkeys(hit.media_id for hit in hits))
     chosen = tuple(by_vector | by_words) if must is None else tuple(must)
-    return Found(chosen, tuple(all_places), complete)
+    if chosen:
+        in_chosen = replace(where, media_ids=chosen)
+        for event, of_event in zip(events, all_places, strict=True):
+            for number, mention in enumerate(event.mentions):
+                if mention.in_texts and mention.term.weight < 0:
+                    of_event[number] = mentions.everywhere_in_texts(store, mention, depth, in_chosen)
+    return Found(chosen, tuple(map(tuple, all_places)), complete)
 
 
 def view(
