@@ -85,7 +85,7 @@ def test_broken_subtitles_are_told_and_passed_over(tmp_path, text):
 @pytest.mark.parametrize("suffix", ["srt", "ass", "vtt"])
 def test_a_line_of_a_million_open_tags_costs_no_time(tmp_path, suffix):
     line = "hello " + "{\\" * 500_000
-    head = "[Script Info]\nScriptType: v4.00+\n\n[Events]\n"
+    head = "[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\n\n[Events]\n"
     fields = "Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text"
     text = {
         "srt": f"1\n00:00:01,000 --> 00:00:02,000\n{line}\n",
