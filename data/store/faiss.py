@@ -12,6 +12,7 @@ the lists. What it finds is compared again with the vectors themselves. Figures:
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -301,6 +302,7 @@ def build(
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     n = int(offsets[-1])
     vectors = np.lib.format.open_memmap(making / "vectors.npy", "w+", np.float16, (n, dim))
+    _reserve(making)
     time_s, segment = np.empty(n), np.empty(n, np.int32)
     filled = offsets[:-1].copy()
     for of_row, times, segments, values in batches():
@@ -326,6 +328,22 @@ def build(
         if path not in current:
             shutil.rmtree(path, ignore_errors=True)
     return True
+
+
+def _reserve(making: Path) -> None:
+    """Take the room of the mapped vectors at once: an error now, where a full disk met by a write through the mapping
+    would end the process (SIGBUS)."""
+    path = making / "vectors.npy"
+    try:
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except AttributeError:  # macOS, Windows
+        return
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.EOPNOTSUPP):  # this file system cannot
+            return
+        shutil.rmtree(making, ignore_errors=True)
+        raise
 
 
 def _lists(vectors: npt.NDArray[np.float16]) -> Any:

@@ -1,5 +1,8 @@
 """A library too large for memory, by a lowered bound: vectors are searched on disk, through an index."""
 
+import errno
+import os
+
 import numpy as np
 import pytest
 
@@ -129,3 +132,28 @@ def test_a_hundred_thousand_paths(library):
         assert store.files() == {row.path: row for row in rows}
         store.forget_paths(row.path for row in rows[:60_000])
         assert store.stats().files == 40_000 == store.stats().failed
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system cannot reserve room")
+def test_the_room_of_a_copy_is_there_before_it_is_written_through_memory(tmp_path, monkeypatch):
+    """A write through memory that finds the disk full is no error but the death of the process."""
+    pytest.importorskip("faiss")
+    rows, editions, counts, taken = 4000, np.array([1]), np.array([4000]), []
+    vectors = np.random.default_rng(0).standard_normal((rows, DIM)).astype(np.float16)
+
+    def batches():
+        taken.append(os.stat(tmp_path / "making" / "vectors.npy").st_blocks * 512)
+        yield np.ones(rows, np.int64), np.arange(rows) / 2, np.zeros(rows, np.int32), vectors
+
+    assert faiss.build(tmp_path, 0, editions, counts, DIM, batches)
+    assert taken[0] >= vectors.nbytes
+    (made,) = faiss.in_force(tmp_path)
+    np.testing.assert_array_equal(np.load(made / "vectors.npy"), vectors)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space"):
+        faiss.build(tmp_path, 0, editions, counts, DIM, batches)
+    assert os.listdir(tmp_path) == [made.name], "what was begun takes no room, and what was there stays"
