@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from data.errors import LibraryBusy
+from data.errors import LibraryBusy, LibraryError
 from data.store.manifest import LOCK, WRITER, one_line, unwritable, write_atomically
 
 
@@ -28,7 +28,11 @@ def acquire(directory: Path) -> Any:
     except (OSError, ValueError) as error:
         raise unwritable(directory, error) from error
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    write_atomically(directory / WRITER, json.dumps({"pid": os.getpid(), "started": started}))
+    try:
+        write_atomically(directory / WRITER, json.dumps({"pid": os.getpid(), "started": started}))
+    except LibraryError:  # the note only informs: on a full disk what frees room must still run
+        with suppress(OSError):
+            os.unlink(directory / WRITER)  # an earlier writer's
     return lock
 
 

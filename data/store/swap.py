@@ -44,6 +44,7 @@ def place_beside(directory: Path, models: Mapping[str, Mapping[str, Any]]) -> Pa
     """Where the library in the making stands, with what an earlier run of the same models left there. Needs `held`."""
     beside = directory / NEXT
     if not (beside / MANIFEST).exists():
+        shutil.rmtree(beside, ignore_errors=True)  # begun and not made, or half removed
         return beside
     making = read_manifest(beside)
     if making.tables != TABLES:  # a swap was stopped half-way, or when these were in force already
@@ -83,7 +84,7 @@ def undo(directory: Path) -> Manifest:
         LibraryError: nothing was replaced, or its room was given back.
     """
     with held(directory) as now:
-        if now.previous is None:
+        if now.previous is None or not (directory / now.previous.tables).is_dir():
             raise LibraryError(
                 f"The library at {str(directory)!r} has no earlier one to go back to.",
                 remedy="`secondsight reindex --models PROFILE` keeps one, until `secondsight optimize --drop-old`.",
@@ -97,10 +98,14 @@ def drop_old(directory: Path) -> None:
     """Give back the room of the library that was replaced, and of one whose making was left unfinished."""
     with held(directory) as now:
         shutil.rmtree(directory / NEXT, ignore_errors=True)
-        if now.previous is not None:
-            write_manifest(directory, replace(now, previous=None))
         for name in _strays(directory):
             _remove(directory, name)
+        if now.previous is not None:  # the manifest last: a full disk may have no room for it before
+            if (directory / now.previous.tables).is_dir():  # whole or gone for `undo`, at whatever point a kill comes
+                os.rename(directory / now.previous.tables, directory / NEXT)
+            shutil.rmtree(directory / NEXT, ignore_errors=True)
+            shutil.rmtree(directory / VECTORS / now.previous.tables, ignore_errors=True)
+            write_manifest(directory, replace(now, previous=None))
 
 
 def _tables(directory: Path) -> list[str]:

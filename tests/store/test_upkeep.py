@@ -1,5 +1,6 @@
 """Looking after a library: optimize, backup, verify, and other models in its place."""
 
+import errno
 import os
 import shutil
 import time
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from data import errors
-from data.store import faiss, reader, swap, upkeep
+from data.store import faiss, manifest, reader, swap, upkeep
 from data.store.base import Filter
 from data.store.lance import create_or_open, open_reader, read_manifest
 from data.store.manifest import write_manifest
@@ -264,6 +265,50 @@ def test_what_was_begun_with_other_models_is_begun_anew(library):
     with swap.held(library):
         assert (swap.place_beside(library, OTHER) / "library.json").exists()
         assert not swap.place_beside(library, third).exists()
+
+
+def test_on_a_full_disk_room_can_be_given_back(library, monkeypatch):
+    fill(library)
+    in_the_making(library)
+    with swap.held(library):
+        swap.swap_in(library)
+    new = answers(library)
+    in_the_making(library, count=2)
+    (library / "tables.9").mkdir()
+
+    def full(**_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(manifest.tempfile, "mkstemp", full)
+        with pytest.raises(errors.LibraryError, match="No space"):  # the manifest could not be written
+            swap.drop_old(library)
+        assert [name for name in os.listdir(library) if "tables" in name or "next" in name] == ["tables.2"]
+    assert answers(library) == new
+    with pytest.raises(errors.LibraryError, match="no earlier one"):
+        swap.undo(library)
+    swap.drop_old(library)
+    assert read_manifest(library).previous is None and answers(library) == new
+
+
+def test_old_tables_half_dropped_are_not_gone_back_to(library, monkeypatch):
+    fill(library)
+    in_the_making(library)
+    with swap.held(library):
+        swap.swap_in(library)
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(swap.shutil, "rmtree", lambda path, *_, **__: killed() if path.exists() else None)
+        swap.drop_old(library)
+    with pytest.raises(errors.LibraryError, match="no earlier one"):
+        swap.undo(library)
+    in_the_making(library, count=2)
+    with swap.held(library):
+        swap.swap_in(library)
+    assert len(answers(library)[1]) == 2
 
 
 def test_a_manifest_cannot_name_tables_elsewhere(library):
