@@ -51,7 +51,7 @@ class QuerySyntaxError(UsageError):
 
     def __init__(self, message: str, *, query: str, position: int, remedy: str = "") -> None:
         self.query, self.position = query, position
-        super().__init__(f"{message} (at character {position + 1} of {query!r})", remedy=remedy)
+        super().__init__(f"{message}, at character {position + 1} of {query!r}.", remedy=remedy)
 
 
 class MediaError(SecondSightError):

@@ -134,6 +134,8 @@ class SearchEngine:
             best = rerank.reranked(query, best, self.models, self.settings)
         with timing("localise"):
             best = self._localised(query, best, events[0], fusions[0], background)
+        if query.steps:  # chains are ranked by their heights: what is shown stands by its score
+            best = sorted(best, key=lambda answer: -answer.moment.score)
         found_moments = tuple(answer.moment for answer in best)
         matches = sum(moment.score >= LEAST_PROBABILITY for moment in found_moments)
         no_match = not best or found_moments[0].score < LEAST_PROBABILITY

@@ -78,8 +78,8 @@ def stretch_of(item: MediaItem, start_s: float | None = None, end_s: float | Non
     last_s = length_s if end_s is None else min(end_s, length_s)
     if not 0 <= first_s < last_s:
         raise UsageError(
-            f"{first_s:g} to {end_s if end_s is not None else length_s:g} s is no stretch of {item.path.name!r}, "
-            f"which lasts {length_s:.1f} s.",
+            f"From {first_s:g} s to {end_s if end_s is not None else length_s:g} s lies no stretch of "
+            f"{item.path.name!r}, which lasts {length_s:.1f} s.",
             remedy=f"Give seconds from 0 to {length_s:.1f}.",
         )
     return Scope(item, first_s, last_s)

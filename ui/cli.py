@@ -5,6 +5,8 @@ so that `--help` answers at once.
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -283,4 +285,14 @@ app.add_typer(cli_serve.app)
 
 def main() -> None:
     """The console script."""
-    app()
+    app(_with_unwanted_words(sys.argv[1:]))
+
+
+def _with_unwanted_words(arguments: list[str]) -> list[str]:
+    """`search "-people beach"`: a minus before a word is the query's, for no option of one letter has a word behind it.
+
+    A space keeps click from reading it; the query drops it.
+    """
+    if arguments[:1] != ["search"]:
+        return arguments
+    return [f" {text}" if re.match(r"-(?!k\d+$)[^-].", text) else text for text in arguments]

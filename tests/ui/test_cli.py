@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from tests.conftest import write_video
-from tests.ui.conftest import COMMAND, Shelf
+from tests.ui.conftest import COMMAND, Shelf, run
 from ui.cli import app
 
 
@@ -52,7 +52,7 @@ def test_help_imports_nothing_heavy() -> None:
 def test_index_reports(shelf: Shelf) -> None:
     assert shelf.said.returncode == 3, shelf.said.stderr
     report = shelf.report
-    told = {"indexed", "unchanged", "moved", "removed", "failed", "warnings", "texts", "interrupted", "ignored"}
+    told = {"indexed", "unchanged", "moved", "removed", "failed", "warnings", "texts", "told", "interrupted", "ignored"}
     assert set(report) == {*told, "seconds", "not_retried", "event"} and report["event"] == "report"
     assert (report["indexed"], report["unchanged"], report["ignored"]) == (4, 0, {".txt": 1})
     (failure,) = report["failed"]
@@ -338,3 +338,10 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path, presses: int) -> None:
         again = ask_json("index", media, "--library", library)
         assert again["indexed"] + again["unchanged"] == 3 and again["failed"] == []
         assert ask_json("info", "--library", library)["media"] == {"video": 3}
+
+
+def test_a_minus_before_a_word_is_the_querys(shelf: Shelf) -> None:
+    for words in ("-red blue", "-5 degrees"):
+        said = run("search", words, "-k1", "--library", shelf.library, "--json")
+        assert said.returncode == 0 and json.loads(said.stdout)["query"].strip() == words, said.stderr
+    assert run("search", "red", "--kinds", "--library", shelf.library).returncode == 2

@@ -143,7 +143,10 @@ def _second(request: Request, item: MediaItem) -> float | None:
     text = request.query_params.get("t")
     if text is None or item.info.duration_s is None:
         return None
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise ValueError(f"t={text[:40]!r} is not a number of seconds.") from None
     if not (math.isfinite(seconds) and 0 <= seconds <= item.info.duration_s):
         raise ValueError(f"t={seconds} lies outside of 0 to {item.info.duration_s} s.")
     return seconds

@@ -210,9 +210,9 @@ def summarise(report: IndexReport, console: Console) -> None:
     if report.not_retried:
         parts[-1] += f" ({report.not_retried:,} as before, not tried again: --retry-failed)"
     nothing = not (report.indexed or report.moved or report.removed or report.failed)
-    start = "Nothing to do: " if nothing and report.unchanged else ""
+    start = "Nothing to do: " if nothing and report.unchanged and not report.interrupted else ""
     console.print(f"{start}{', '.join(parts)}, in {report.seconds:.1f} s.", markup=False)
-    if nothing and not report.unchanged:
+    if nothing and not report.unchanged and not report.interrupted:
         console.print("No images, GIFs or videos were found there.")
     if report.ignored:
         kinds = sorted(report.ignored.items(), key=lambda item: -item[1])

@@ -141,7 +141,18 @@ def _print_table(response: SearchResponse, query: str) -> None:
 
     console = out()
     if not response.moments:
-        console.print(f"Nothing in this library seems to match {plain(query, 100)!r}, not even faintly.", markup=False)
+        limited = (
+            response.query.conditions
+            or response.query.kinds
+            or any(term.channel != "all" for term in response.query.terms)
+        )
+        verb = "is within the limits of" if limited else "seems to match"
+        console.print(f"Nothing in this library {verb} {plain(query, 100)!r}.", markup=False)
+        if limited:
+            console.print(
+                "What files have: secondsight info FILE. Speech and writing are found after 'index --speech --screen'.",
+                style="dim", markup=False,
+            )  # fmt: skip
         return
     if response.no_match:
         console.print(f"Nothing in this library seems to match {plain(query, 100)!r}. The nearest:", markup=False)

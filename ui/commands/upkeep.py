@@ -36,7 +36,8 @@ def optimize(drop_old: bool, library: Path | None, as_json: bool) -> None:
     if as_json:
         print_json({"library": str(folder), "before_bytes": before, "after_bytes": after})
         return
-    out().print(f"{size_text(before)} on disk before, {size_text(after)} now.")
+    why = " The difference is indices that make searches quicker." if after > before else ""
+    out().print(f"{size_text(before)} on disk before, {size_text(after)} now.{why}")
 
 
 def backup(directory: Path, library: Path | None, as_json: bool) -> None:
@@ -82,9 +83,16 @@ def verify(files: bool, library: Path | None, as_json: bool) -> None:
     else:
         _tell(verdict.damage, changed)
         told = ", ".join(
-            (count(verdict.media, "file's content"), count(verdict.frames, "frame"), count(verdict.texts, "line"))
-        )
+            (
+                f"the rows of {count(verdict.media, 'medium')}",
+                count(verdict.frames, "frame"),
+                count(verdict.texts, "line"),
+            )
+        ).replace("mediums", "media")
         out().print(f"Looked at {told}: {'damaged' if verdict.damage else 'whole'}.")
+        if files:
+            state = f"{len(changed):,} changed or gone" if changed else "none has changed"
+            out().print(f"Read the media files too: {state}.")
         if verdict.unfinished:
             err().print(f"{verdict.unfinished:,} unfinished; the next run of secondsight index does them.")
         if verdict.damage:
@@ -156,5 +164,9 @@ def _in_force(folder: Path, manifest: Manifest, as_json: bool) -> None:
             {"library": str(folder), "profile": manifest.profile, "replaced": replaced.profile if replaced else None}
         )
         return
-    was = f", made with {replaced.profile} before (secondsight reindex --undo)" if replaced else ""
+    was = (
+        f"; the one before, made with {replaced.profile}, is kept: secondsight reindex --undo goes to it"
+        if replaced
+        else ""
+    )
     out().print(f"The library answers with {plain(manifest.profile)}{plain(was)}.", markup=False)
