@@ -27,6 +27,7 @@ from indexer.sampling import Sampling
 
 QUEUE_EVENTS = 64  # decoded pictures that may wait for the model: at 256 px short side under 25 MB
 SILENCE_S = 60.0  # a decoder that says nothing for so long hangs
+WATCH_S = 0.5
 LEAST_BUDGET_S = 300.0  # time a decoder may take for any file ...
 BUDGET_PER_MEDIA_S = 20.0  # ... and more for each second the file plays
 _START = "import sys; sys.path.append(sys.argv[1]); from indexer.worker import serve; serve()"
@@ -259,7 +260,8 @@ class Decoder:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._deadline_s: float | None = None
-        self._late = ""
+        self._late = False
+        self._paused_s = 0.0
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._watch: threading.Thread | None = None
@@ -269,7 +271,7 @@ class Decoder:
         row = candidate.row
         job: Job | None = None
         rows = 0
-        self._late, spent_s, budget_s = "", 0.0, LEAST_BUDGET_S
+        self._late, spent_s, budget_s = False, 0.0, LEAST_BUDGET_S
         request = {
             **options, "path": os.fsencode(candidate.path).hex(), "stat": [row.size_bytes, row.mtime_ns],
         }  # fmt: skip
@@ -278,11 +280,11 @@ class Decoder:
             assert process.stdin is not None and process.stdout is not None
             wire.send(process.stdin, request)  # type: ignore[arg-type]
             while True:
-                asked_s = time.monotonic()
+                asked_s = self._awake_s()
                 self._deadline_s = asked_s + min(SILENCE_S, max(budget_s - spent_s, 0.0))
                 received = wire.receive(process.stdout)  # type: ignore[arg-type]
                 self._deadline_s = None
-                spent_s += time.monotonic() - asked_s
+                spent_s += self._awake_s() - asked_s
                 if received is None:
                     raise wire.BadMessage("closed")
                 message, picture = received
@@ -310,7 +312,9 @@ class Decoder:
                     case other:
                         raise wire.BadMessage(f"{other!r} was not expected")
         except (wire.BadMessage, KeyError, TypeError, ValueError, OSError) as error:
-            yield Failed(candidate, self._lost(error, spent_s))
+            # Silence may be the drive's that it reads from: the next run tries again.
+            silent = self._late and budget_s - spent_s > SILENCE_S
+            yield Failed(candidate, self._lost(error, silent, spent_s), unreadable=silent)
         finally:
             self._deadline_s = None
 
@@ -342,21 +346,31 @@ class Decoder:
                 self._watch.start()
             return self._process
 
+    def _awake_s(self) -> float:
+        """A clock that stands while this process stands still (Ctrl-Z, a paused machine): that is nobody's silence."""
+        return time.monotonic() - self._paused_s
+
     def _kill_when_late(self) -> None:
-        while not self._ended.wait(0.5):
+        looked_s = time.monotonic()
+        while not self._ended.wait(WATCH_S):
+            before_s, looked_s = looked_s, time.monotonic()
+            if looked_s - before_s > 4 * WATCH_S:
+                self._paused_s += looked_s - before_s
             deadline_s = self._deadline_s
-            if deadline_s is not None and time.monotonic() > deadline_s:
+            if deadline_s is not None and self._awake_s() > deadline_s:
                 with self._lock:
                     if self._process is not None:
-                        self._late = "late"
+                        self._late = True
                         self._process.kill()
                 self._deadline_s = None
 
-    def _lost(self, error: Exception, spent_s: float) -> str:
+    def _lost(self, error: Exception, silent: bool, spent_s: float) -> str:
         """The process is no longer of use; why, in a line for the person whose file it was."""
         code = self._reap()
         if self._ended.is_set():
             raise Stopped from None
+        if silent:
+            return f"decoding it was given up after {SILENCE_S:.0f} s of silence; the next run tries again"
         if self._late:
             return f"decoding it was given up after {spent_s:.0f} s; the file may be damaged: copy or convert it"
         if code is not None and code < 0:

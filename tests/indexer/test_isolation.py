@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ worker.serve()
         ("raise RuntimeError('a codec met something new')", "something new"),
         ("ctypes.string_at(0)", "crashed on it (signal 11)"),
         ("os._exit(3)", "the decoder ended on it"),
-        ("time.sleep(60)", "given up after"),
+        ("time.sleep(60)", "given up after 2 s of silence"),
         ("bytearray(1 << 45)", "more memory than is allowed"),
         ("os.write(OUT, b'[1, 2]\\n')", "the decoder ended on it"),
     ],
@@ -59,9 +60,40 @@ def test_a_defect_costs_only_its_file(
     (failure,) = report.failed
     assert report.indexed == 3 and failure.path.endswith("blink.gif") and says in failure.reason
     again = run()
+    if "silence" in says:
+        assert again.indexed == 1, "a drive that stalled is silent too"
+        return
     assert (again.indexed, again.not_retried) == (0, 1), "unchanged, it is not tried again unasked"
     assert again.failed == report.failed
     assert run(retry_failed=True).indexed == 1
+
+
+def test_a_decoder_that_takes_too_long_is_not_tried_again_unasked(
+    media: Path, settings: Settings, colour_models: ModelSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run():
+        return index([media / "blink.gif"], library=settings.library, models=colour_models, settings=settings)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(indexer.decode, "_START", DECODER.format(defect="time.sleep(60)"))
+        patch.setattr(indexer.decode, "LEAST_BUDGET_S", 1.0)
+        (failure,) = run().failed
+    assert "given up after" in failure.reason and run().not_retried == 1
+
+
+def test_time_in_which_the_run_stood_still_is_nobody_s_silence(
+    media: Path, settings: Settings, colour_models: ModelSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started_s = time.monotonic()
+
+    def jumping_s() -> float:
+        now_s = time.monotonic()
+        return now_s + (1000.0 if now_s > started_s + 1.5 else 0.0)
+
+    monkeypatch.setattr(indexer.decode, "_START", DECODER.format(defect="time.sleep(4)"))
+    monkeypatch.setattr(indexer.decode, "time", SimpleNamespace(monotonic=jumping_s))
+    report = index([media], library=settings.library, models=colour_models, settings=settings)
+    assert report.indexed == 4 and not report.failed
 
 
 def test_a_library_that_prints_does_no_harm(
