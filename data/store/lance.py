@@ -40,7 +40,7 @@ from data.store.rows import (
     decode,
     encode,
     file_columns,
-    frame_table,
+    frame_reader,
     media_columns,
     one_of,
     segment_table,
@@ -169,8 +169,10 @@ class LanceStore(reader.Reader):
         with self._writing():
             fresh = list(enumerate(last.values(), start=self._next_edition))
             self._next_edition += len(fresh)
+            frames = sum(len(rows.times_s) for _, rows in fresh)
+            if frames:
+                self._tables["frames"].add(frame_reader(fresh, self._schemas["frames"]))
             for name, table in (
-                ("frames", frame_table(fresh, self._schemas["frames"])),
                 ("segments", segment_table(fresh, self._schemas["segments"])),
                 ("texts", text_table([(e, rows.texts) for e, rows in fresh], self._schemas["texts"])),
             ):
@@ -186,7 +188,7 @@ class LanceStore(reader.Reader):
             self._delete_texts(old_texts)
             self._drop(unnamed)
             self._tidy()
-            self._frames_since += sum(len(rows.times_s) for _, rows in fresh)
+            self._frames_since += frames
             if self._frames_since > min(indices.rows_outside(each["dim"]) for each in self.manifest.models.values()):
                 self._index_vectors()
 

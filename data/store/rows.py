@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from data.store.base import FileRow, MediaRows
 from data.types import (
@@ -32,6 +33,8 @@ from data.types import (
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+FRAMES_AT_ONCE = 4096  # 6 MB of vectors of 768
 
 _UNSAFE = re.compile(r"[%\ud800-\udfff]")
 _ESCAPED = re.compile(r"%([0-9A-F]{4})")
@@ -269,28 +272,47 @@ def text_spans(table: pa.Table) -> list[TextSpan]:
     return spans
 
 
-def frame_table(batch: Sequence[tuple[int, MediaRows]], schema: pa.Schema) -> pa.Table:
-    """Frames of each medium in order of time."""
+def frame_reader(batch: Sequence[tuple[int, MediaRows]], schema: pa.Schema) -> pa.RecordBatchReader:
+    """Frames of each medium in order of time, a few thousand rows at a time: never all of them in memory again."""
     import pyarrow as pa
 
-    tables = []
+    return pa.RecordBatchReader.from_batches(schema, _frame_batches(batch, schema))
+
+
+def _frame_batches(batch: Sequence[tuple[int, MediaRows]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """At least one frame is among them."""
+    import pyarrow as pa
+
+    pieces: list[pa.Table] = []
+    held = 0
     for edition, rows in batch:
-        n = len(rows.times_s)
-        in_order = n < 2 or bool(np.all(np.diff(rows.times_s) >= 0))
-        order = slice(None) if in_order else np.argsort(rows.times_s, kind="stable")
-        times_s = np.asarray(rows.times_s, dtype=np.float64)[order]
-        columns: list[Any] = [
-            pa.array(np.full(n, edition, dtype=np.int64)),
-            pa.array([encode(rows.media_id)] * n, type=pa.string()),
-            pa.array([rows.info.kind] * n, type=pa.string()),
-            pa.array(times_s, mask=np.isnan(times_s)),
-            pa.array(np.asarray(rows.segment_of_frame, dtype=np.int32)[order]),
-        ]
-        for field in list(schema)[len(columns) :]:
-            half = rows.vectors[field.name.removeprefix("vec_")].astype(np.float16, copy=False)[order]
-            columns.append(pa.FixedSizeListArray.from_arrays(pa.array(half.ravel()), type=field.type))
-        tables.append(pa.Table.from_arrays(columns, schema=schema))
-    return pa.concat_tables(tables)
+        order = np.argsort(rows.times_s, kind="stable")
+        for start in range(0, len(order), FRAMES_AT_ONCE):
+            some = order[start : start + FRAMES_AT_ONCE]
+            if held + len(some) > FRAMES_AT_ONCE:
+                yield from pa.concat_tables(pieces).combine_chunks().to_batches()
+                pieces, held = [], 0
+            pieces.append(_frame_table(edition, rows, some, schema))
+            held += len(some)
+    yield from pa.concat_tables(pieces).combine_chunks().to_batches()
+
+
+def _frame_table(edition: int, rows: MediaRows, some: npt.NDArray[np.intp], schema: pa.Schema) -> pa.Table:
+    """Some frames of a medium."""
+    import pyarrow as pa
+
+    n, times_s = len(some), np.asarray(rows.times_s, dtype=np.float64)[some]
+    columns: list[Any] = [
+        pa.array(np.full(n, edition, dtype=np.int64)),
+        pa.array([encode(rows.media_id)] * n, type=pa.string()),
+        pa.array([rows.info.kind] * n, type=pa.string()),
+        pa.array(times_s, mask=np.isnan(times_s)),
+        pa.array(np.asarray(rows.segment_of_frame, dtype=np.int32)[some]),
+    ]
+    for field in list(schema)[len(columns) :]:
+        half = rows.vectors[field.name.removeprefix("vec_")][some].astype(np.float16, copy=False)
+        columns.append(pa.FixedSizeListArray.from_arrays(pa.array(half.ravel()), type=field.type))
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def check(rows: MediaRows, models: Mapping[str, Mapping[str, Any]]) -> None:

@@ -7,7 +7,10 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from data import errors
+from data.store import rows
 from data.store.base import Filter
 from data.store.lance import create_or_open, open_reader
 from tests.store.made import MODELS, medium, spans
@@ -93,3 +96,33 @@ def test_readers_see_whole_media_while_a_writer_runs(library):
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_long_medium_is_written_in_pieces_and_seen_when_whole(library, monkeypatch):
+    monkeypatch.setattr(rows, "FRAMES_AT_ONCE", 4)
+    sizes, build = [], rows._frame_table
+
+    def watched(edition, medium_rows, some, schema):
+        assert not list(reader.media()), "nothing is seen while it is written"
+        sizes.append(len(some))
+        if len(sizes) == fails_at:
+            raise OSError("disk full")
+        return build(edition, medium_rows, some, schema)
+
+    monkeypatch.setattr(rows, "_frame_table", watched)
+    batch = [medium("a", "/a", kind="image"), medium("b", "/b", seed=1, frames=10), medium("c", "/c", kind="image")]
+    batch[1].times_s[:] = batch[1].times_s[::-1].copy()  # not in order of time
+    with create_or_open(library, MODELS, profile="lite") as store:
+        reader, fails_at = open_reader(library), 3
+        with pytest.raises(errors.LibraryError):
+            store.add(batch)
+        assert not list(reader.media()) and reader.stats().frames == 0
+        sizes, fails_at = [], 0
+        store.add(batch)
+        assert sizes == [1, 4, 4, 2, 1]
+        frames = reader.frame_vectors("joint", "b")
+        np.testing.assert_array_equal(frames.times_s, np.arange(10) * 0.5)
+        np.testing.assert_allclose(frames.vectors, batch[1].vectors["joint"][::-1], atol=5e-4)
+        assert {item.media_id for item in reader.media()} == {"a", "b", "c"}
+    with create_or_open(library, MODELS, profile="lite") as store:
+        assert store._tables["frames"].count_rows() == store.stats().frames == 12
