@@ -1,18 +1,21 @@
 """Which words of a question stand in a text: a share in [0, 1] on one scale for all texts, beside BM25's order. Pure.
 
-English words are compared by a crude stem, Chinese by pairs of neighbouring characters (the same grain for question and
-text, so no dictionary is needed).
+Words are compared by a crude stem without accents; Chinese, Japanese and Korean by pairs of neighbouring characters
+(the same grain for question and text, so no dictionary is needed).
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 
 from data.types import TextSpan
 
-_PIECES = re.compile(r"[0-9a-zà-öø-ÿ']+|[\u3400-\u9fff]+")
+# Chinese, Japanese and Korean are written without a space between words, or with endings on them.
+_RUN = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_PIECES = re.compile(rf"[{_RUN}]+|(?:[^\W_{_RUN}]|')+")
 _PLURALS, _VERBS = ("'s", "es", "s", "'"), ("ing", "ed", "e")
 _STOP_WORDS = """
 a an and are as at be but by for from has have he her his i in is it its me my no not of on or our she so that the their
@@ -25,9 +28,9 @@ _STOP = frozenset(_STOP_WORDS.split())
 def pieces(text: str) -> tuple[tuple[str, str], ...]:
     """(stem, as written) of each word; stop words only where there is nothing else."""
     out: list[tuple[str, str]] = []
-    for piece in _PIECES.findall(text.casefold()):
-        if piece[0] < "\u3400":
-            out.append((_stem(piece), piece))
+    for piece in _PIECES.findall(unicodedata.normalize("NFC", text.casefold())):
+        if not _is_run(piece):
+            out.append((_stem(_plain(piece)), piece))
         else:
             pairs = [piece[i : i + 2] for i in range(len(piece) - 1)] or [piece]
             out.extend((pair, pair) for pair in pairs)
@@ -45,7 +48,7 @@ def found(question: str, text: str, *, phrase: bool = False) -> tuple[float, tup
     there = {stem for stem, _ in pieces(text)}
     if phrase:
         return 1.0, tuple(asked.values())
-    held = tuple(word for stem, word in asked.items() if stem in there or (_is_han(stem) and stem in text))
+    held = tuple(word for stem, word in asked.items() if stem in there or (_is_run(stem) and stem in text))
     return (len(held) / len(asked) if asked else 0.0), held
 
 
@@ -54,7 +57,7 @@ def first_second(question: str, span: TextSpan) -> float | None:
     asked = {stem for stem, _ in pieces(question)}
     for word in span.words:
         stems = {stem for stem, _ in pieces(word.text)}
-        if stems & asked or (_is_han(word.text) and any(word.text in stem or stem in word.text for stem in asked)):
+        if stems & asked or (_is_run(word.text) and any(word.text in stem or stem in word.text for stem in asked)):
             return word.start_s
     return span.start_s
 
@@ -69,8 +72,13 @@ def _stem(word: str) -> str:
     return word[:-1] + "i" if word.endswith("y") and len(word) > 3 else word
 
 
-def _is_han(text: str) -> bool:
-    return bool(text) and "\u3400" <= text[0] <= "\u9fff"
+def _plain(word: str) -> str:
+    """Without accents, as the database has it: a café is a cafe."""
+    return "".join(sign for sign in unicodedata.normalize("NFKD", word) if not unicodedata.combining(sign))
+
+
+def _is_run(text: str) -> bool:
+    return bool(re.match(f"[{_RUN}]", text))
 
 
 def joined(words: Sequence[str]) -> str:
