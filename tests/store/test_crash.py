@@ -82,7 +82,8 @@ def test_readers_see_whole_media_while_a_writer_runs(library):
         reader = open_reader(library, MODELS)
         query = medium("again", "/again", seed=1, frames=2).vectors["joint"][0]
         counts, end = [], time.monotonic() + 4
-        while time.monotonic() < end:
+        # A busy machine gives the writer its turn late: as long as it has written nothing, one waits for it.
+        while time.monotonic() < end or (counts[-1] == counts[0] and time.monotonic() < end + 90):
             hits = reader.search_vectors("joint", query, 20, Filter())
             assert len(hits) == 20
             again = reader.search_vectors("joint", query, 1000, Filter(media_ids=("again",)))
