@@ -18,26 +18,26 @@ COLORS_STAGE, TAGS_STAGE = "colors", "tags"
 _FRAME_SIDE = 16
 _STILL_SIDE = 64
 
-Glimpse = tuple[float | None, npt.NDArray[np.uint8]]  # (time, a few of the pixels)
+
+def glimpse(time_s: float | None, rgb: Pixels) -> npt.NDArray[np.uint8]:
+    """(pixels, 3) of a picture, kept for the colours of its segment; as many for every picture of a medium."""
+    return spread_pixels(rgb, _STILL_SIDE if time_s is None else _FRAME_SIDE)
 
 
-def glimpse(time_s: float | None, rgb: Pixels) -> Glimpse:
-    """What is kept of a picture for the colours of its segment."""
-    return time_s, spread_pixels(rgb, _STILL_SIDE if time_s is None else _FRAME_SIDE)
+def described(
+    rows: MediaRows, glimpses: npt.NDArray[np.uint8], place: npt.NDArray[np.int64], tagger: Tagger | None
+) -> MediaRows:
+    """The medium with tags and colours in its segments, and both noted among its stages.
 
-
-def described(rows: MediaRows, glimpses: Sequence[Glimpse], tagger: Tagger | None) -> MediaRows:
-    """The medium with tags and colours in its segments, and both noted among its stages."""
-    pixels: list[list[npt.NDArray[np.uint8]]] = [[] for _ in rows.segments]
-    starts = [segment.start_s or 0.0 for segment in rows.segments]
-    for time_s, some in glimpses:
-        place = 0 if time_s is None else max(0, int(np.searchsorted(starts, time_s, side="right")) - 1)
-        pixels[place].append(some)
+    Args:
+        glimpses: (pictures, pixels, 3). place: (rows,) which of these a row shows.
+    """
     tags = _tags(rows, tagger) if tagger else [()] * len(rows.segments)
-    segments = [
-        replace(segment, tags=tags[i], colors=dominant(np.concatenate(pixels[i])) if pixels[i] else ())
-        for i, segment in enumerate(rows.segments)
-    ]
+    segments = []
+    for segment, names in zip(rows.segments, tags, strict=True):
+        shown = place[rows.segment_of_frame == segment.index]
+        colors = dominant(glimpses[shown].reshape(-1, 3)) if len(shown) else ()
+        segments.append(replace(segment, tags=names, colors=colors))
     stages = {**rows.stages, COLORS_STAGE: "1", **({TAGS_STAGE: tagger.revision} if tagger else {})}
     return replace(rows, segments=segments, stages=stages)
 

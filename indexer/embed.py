@@ -11,7 +11,7 @@ import numpy as np
 from data.store.base import MediaRows
 from data.types import Pixels, Segment
 from indexer.decode import Job
-from indexer.describe import Glimpse, described, glimpse
+from indexer.describe import described, glimpse
 from indexer.segment import segment_of, segments
 from models.base import ImageEmbedder, Tagger
 
@@ -23,14 +23,14 @@ class _Open:
     Attributes:
         place: for each row, where among the vectors its own or the one it borrows stands.
         vectors: of its pictures, float16, as the library rests them: hours of film wait here until they are whole.
-        glimpses: a few pixels of each row.
+        glimpses: a few pixels of each picture.
     """
 
     job: Job
     times_s: list[float] = field(default_factory=list)
     place: list[int] = field(default_factory=list)
     vectors: bytearray = field(default_factory=bytearray)
-    glimpses: list[Glimpse] = field(default_factory=list)
+    glimpses: bytearray = field(default_factory=bytearray)
     pictures: int = 0
     waiting: int = 0
     ended: bool = False
@@ -56,12 +56,11 @@ class BatchEmbedder:
         medium.times_s.append(np.nan if time_s is None else time_s)
         if rgb is None:
             medium.place.append(medium.place[repeats or 0])
-            medium.glimpses.append((time_s, medium.glimpses[repeats or 0][1]))
             return
         medium.place.append(medium.pictures)
         medium.pictures += 1
         medium.waiting += 1
-        medium.glimpses.append(glimpse(time_s, rgb))
+        medium.glimpses += glimpse(time_s, rgb).tobytes()
         self._batch.append((medium, rgb))
         if len(self._batch) >= self._batch_size:
             self.flush()
@@ -91,30 +90,30 @@ class BatchEmbedder:
     def _hand_over(self, medium: _Open) -> None:
         if medium.ended and not medium.waiting:
             del self._open[medium.job.candidate.path]
-            rows = described(_rows(medium), medium.glimpses, self._tagger)
-            medium.vectors = bytearray()
-            medium.glimpses.clear()
+            rows = _rows(medium, self._tagger)
+            medium.vectors = medium.glimpses = bytearray()  # not held while it is written
             self._on_done(rows)
 
 
-def _rows(medium: _Open) -> MediaRows:
+def _rows(medium: _Open, tagger: Tagger | None) -> MediaRows:
     job = medium.job
-    row = job.candidate.row
     times_s = np.asarray(medium.times_s, dtype=np.float64)
-    vectors = np.frombuffer(medium.vectors, np.float16).reshape(medium.pictures, -1)[medium.place]
+    place = np.asarray(medium.place, dtype=np.int64)
     if job.edges_s is None:
         shots = [Segment(job.media_id, 0, None, None)]
         places = np.zeros(len(times_s), dtype=np.int32)
     else:
         shots = segments(job.media_id, job.edges_s)
         places = segment_of(times_s, shots)
-    return MediaRows(
+    rows = MediaRows(
         media_id=job.media_id,
         info=job.info,
-        size_bytes=row.size_bytes,
+        size_bytes=job.candidate.row.size_bytes,
         times_s=times_s,
         segment_of_frame=places,
         segments=shots,
-        vectors={"joint": vectors},
-        file=replace(row, media_id=job.media_id),
+        vectors={"joint": np.frombuffer(medium.vectors, np.float16).reshape(medium.pictures, -1)[place]},
+        file=replace(job.candidate.row, media_id=job.media_id),
     )
+    glimpses = np.frombuffer(medium.glimpses, np.uint8).reshape(medium.pictures, -1, 3)
+    return described(rows, glimpses, place, tagger)

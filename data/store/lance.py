@@ -40,7 +40,7 @@ from data.store.rows import (
     decode,
     encode,
     file_columns,
-    frame_reader,
+    frame_tables,
     media_columns,
     one_of,
     segment_table,
@@ -142,6 +142,7 @@ class LanceStore(reader.Reader):
         self._lock = lock
         self._next_edition = self._frames_since = 0
         self._changed = False
+        self._beside = indices.Beside(lambda: reader.Reader(directory, manifest))
         if lock is not None:
             with self._writing():
                 self._recover()
@@ -170,8 +171,8 @@ class LanceStore(reader.Reader):
             fresh = list(enumerate(last.values(), start=self._next_edition))
             self._next_edition += len(fresh)
             frames = sum(len(rows.times_s) for _, rows in fresh)
-            if frames:
-                self._tables["frames"].add(frame_reader(fresh, self._schemas["frames"]))
+            for table in frame_tables(fresh, self._schemas["frames"]):
+                self._tables["frames"].add(table)
             for name, table in (
                 ("segments", segment_table(fresh, self._schemas["segments"])),
                 ("texts", text_table([(e, rows.texts) for e, rows in fresh], self._schemas["texts"])),
@@ -187,10 +188,12 @@ class LanceStore(reader.Reader):
             self._delete_editions(replaced)
             self._delete_texts(old_texts)
             self._drop(unnamed)
-            self._tidy()
+            indices.tidy(self._tables)
             self._frames_since += frames
-            if self._frames_since > min(indices.rows_outside(each["dim"]) for each in self.manifest.models.values()):
-                self._index_vectors()
+        most_outside = min(indices.rows_outside(each["dim"]) for each in self.manifest.models.values())
+        if self._frames_since > most_outside:
+            self._frames_since = 0
+            self._beside.start(most_outside)
 
     def put_texts(self, media_id: str, channel: TextChannel, spans: Sequence[TextSpan], *, stage: str) -> None:
         """Replace one channel's texts of a finished medium and note the stage as done, whole or not at all.
@@ -229,7 +232,7 @@ class LanceStore(reader.Reader):
                 (media_id, edition) for (media_id, *_), (edition, _) in zip(batch, written, strict=True)
             )
             self._delete_texts(old)
-            self._tidy()
+            indices.tidy(self._tables)
 
     def put_fields(self, fields: Mapping[str, Mapping[str, FieldValue]]) -> None:
         """media_id -> fields, replacing those of each medium named; unknown media are passed over.
@@ -273,10 +276,11 @@ class LanceStore(reader.Reader):
         lock, self._lock = self._lock, None
         if lock is not None:
             try:
+                self._beside.wait()
                 if self._changed:
                     with self._writing(lock):
-                        self._tidy()
-                        self._index_vectors()
+                        indices.tidy(self._tables)
+                        indices.index_vectors(self)
                         indices.index_texts(self._tables["texts"])
             finally:
                 release(self.directory, lock)
@@ -388,13 +392,7 @@ class LanceStore(reader.Reader):
 
     def optimize(self) -> None:
         """Merge small pieces, drop old states, and bring the indices of words and vectors up to date."""
+        self._beside.wait()
         with self._writing():
             indices.tidy(self._tables, most_fragments=0)
-            self._index_vectors()
-
-    def _tidy(self) -> None:
-        indices.tidy(self._tables)
-
-    def _index_vectors(self) -> None:
-        self._frames_since = 0
-        indices.index_vectors(self, self._current())
+            indices.index_vectors(self)

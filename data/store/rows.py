@@ -34,7 +34,7 @@ from data.types import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FRAMES_AT_ONCE = 4096  # 6 MB of vectors of 768
+FRAMES_AT_ONCE = 1024  # in one commit: LanceDB holds several times what it is given until that is written
 
 _UNSAFE = re.compile(r"[%\ud800-\udfff]")
 _ESCAPED = re.compile(r"%([0-9A-F]{4})")
@@ -272,15 +272,8 @@ def text_spans(table: pa.Table) -> list[TextSpan]:
     return spans
 
 
-def frame_reader(batch: Sequence[tuple[int, MediaRows]], schema: pa.Schema) -> pa.RecordBatchReader:
-    """Frames of each medium in order of time, a few thousand rows at a time: never all of them in memory again."""
-    import pyarrow as pa
-
-    return pa.RecordBatchReader.from_batches(schema, _frame_batches(batch, schema))
-
-
-def _frame_batches(batch: Sequence[tuple[int, MediaRows]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """At least one frame is among them."""
+def frame_tables(batch: Sequence[tuple[int, MediaRows]], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Frames of each medium in order of time, FRAMES_AT_ONCE at most a table: never all of them in memory again."""
     import pyarrow as pa
 
     pieces: list[pa.Table] = []
@@ -290,11 +283,12 @@ def _frame_batches(batch: Sequence[tuple[int, MediaRows]], schema: pa.Schema) ->
         for start in range(0, len(order), FRAMES_AT_ONCE):
             some = order[start : start + FRAMES_AT_ONCE]
             if held + len(some) > FRAMES_AT_ONCE:
-                yield from pa.concat_tables(pieces).combine_chunks().to_batches()
+                yield pa.concat_tables(pieces).combine_chunks()
                 pieces, held = [], 0
             pieces.append(_frame_table(edition, rows, some, schema))
             held += len(some)
-    yield from pa.concat_tables(pieces).combine_chunks().to_batches()
+    if held:
+        yield pa.concat_tables(pieces).combine_chunks()
 
 
 def _frame_table(edition: int, rows: MediaRows, some: npt.NDArray[np.intp], schema: pa.Schema) -> pa.Table:

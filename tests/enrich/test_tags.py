@@ -133,13 +133,12 @@ def test_colours_go_to_the_segment_they_are_seen_in():
     from data.types import MediaInfo, Segment
 
     shots = [Segment("m", 0, 0.0, 2.0), Segment("m", 1, 2.0, 4.0), Segment("m", 2, 4.0, 5.0)]
-    plain = {0.5: (200, 0, 0), 1.5: (200, 0, 0), 2.0: (0, 0, 200)}
-    glimpses = [glimpse(time_s, np.full((9, 30, 3), rgb, np.uint8)) for time_s, rgb in plain.items()]
+    glimpses = np.stack([glimpse(0.0, np.full((9, 30, 3), rgb, np.uint8)) for rgb in ((200, 0, 0), (0, 0, 200))])
     rows = MediaRows(
         "m", MediaInfo("video", 30, 9, 5.0, "mp4", "h264"), 1, np.array([0.5, 1.5, 2.0]), np.array([0, 0, 1], np.int32),
         shots, {"joint": np.eye(3, dtype=np.float32)}, FileRow("/m", "m", 1, 0, 0, 0), stages={"frames": "x"},
     )  # fmt: skip
-    done = described(rows, glimpses, None)
+    done = described(rows, glimpses, np.array([0, 0, 1]), None)
     assert [len(segment.colors) for segment in done.segments] == [1, 1, 0]
     assert done.segments[0].colors[0].red == 200 and done.segments[1].colors[0].blue == 200
     assert done.stages == {"frames": "x", "colors": "1"}
