@@ -4,7 +4,7 @@
     ├── UsageError              exit code 2   the request itself is wrong (bad flag, bad query syntax)
     │   └── QuerySyntaxError                  points at the character
     ├── MediaError              a file cannot be used; recorded as a skip, never stops a run
-    │   ├── MissingMedia        no such file
+    │   ├── MissingMedia        exit code 2   no such file, or the library does not hold it
     │   ├── UnsupportedMedia    not a kind we index (extension or content)
     │   ├── CorruptMedia        of a kind we index, but cannot be decoded
     │   └── MediaTooLarge       over the decoded-size budget
@@ -59,7 +59,7 @@ class MediaError(SecondSightError):
 
 
 class MissingMedia(MediaError):
-    pass
+    exit_code = 2
 
 
 class UnsupportedMedia(MediaError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,7 @@ _STATUS: tuple[tuple[type[SecondSightError], int], ...] = (  # the first that fi
     (LibraryError, 503),
     (ModelError, 503),
 )
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -90,13 +91,19 @@ class Asked:
 
 def routes() -> list[Route]:
     return [
-        Route("/api/library", _answered(_library)),
-        Route("/api/media", _answered(_media)),
-        Route("/api/media/{media_id}", _answered(_medium)),
-        Route("/api/media/{media_id}/similar", _answered(_similar)),
-        Route("/api/search", _answered(_search), methods=["GET", "POST"]),
-        Route("/api/ask", _answered(_ask)),
+        _route("/api/library", _library),
+        _route("/api/media", _media),
+        _route("/api/media/{media_id}", _medium),
+        _route("/api/media/{media_id}/similar", _similar),
+        _route("/api/search", _search, ("GET", "POST")),
+        _route("/api/ask", _ask),
+        _route("/api/{other:path}", _nothing),
     ]
+
+
+def _nothing(request: Request, _: Asked) -> dict[str, Any]:
+    """Under the page, an unknown address would be answered with the page."""
+    raise HTTPException(404, f"There is no {plain(request.url.path, 100)!r}; docs/api.md lists what there is.")
 
 
 def _search(_: Request, asked: Asked) -> dict[str, Any]:
@@ -216,12 +223,18 @@ def _medium_of(media_id: str) -> MediaItem:
     return item
 
 
-def _answered(answer: Callable[[Request, Asked], dict[str, Any]]) -> Callable[[Request], object]:
-    """The endpoint of a function: who asks is checked, errors become one sentence and a status."""
+def _route(path: str, answer: Callable[[Request, Asked], dict[str, Any]], methods: Sequence[str] = ("GET",)) -> Route:
+    """The endpoint of a function: who asks is checked, errors become one sentence and a status.
+
+    It takes every method, so that a wrong one is answered in the same form as all else.
+    """
 
     async def endpoint(request: Request) -> Response:
         if not is_ours(request):
             return _json({"error": "Pages of other sites, and other host names, are not answered."}, 403)
+        if request.method not in (*methods, "HEAD"):
+            error = {"error": f"{request.method} is not answered here; use {' or '.join(methods)}."}
+            return _json(error, 405, {"Allow": ", ".join(methods)})
         try:
             return _json(await run_in_threadpool(answer, request, await _asked(request)))
         except SecondSightError as error:
@@ -232,11 +245,17 @@ def _answered(answer: Callable[[Request, Asked], dict[str, Any]]) -> Callable[[R
         except Exception as error:
             return _json({"error": defect(error)}, 500)
 
-    return endpoint
+    return Route(path, endpoint, methods=_METHODS)
 
 
-def _json(content: dict[str, Any], status: int = 200) -> Response:
-    return JSONResponse(content, status, _HEADERS)
+def _json(content: dict[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return JSONResponse(content, status, {**_HEADERS, **(headers or {})})
+
+
+async def _as_json(_: Request, error: Exception) -> Response:
+    """What no route of ours answered."""
+    assert isinstance(error, HTTPException)
+    return _json({"error": str(error.detail)}, error.status_code, error.headers)
 
 
 async def _asked(request: Request) -> Asked:
@@ -287,7 +306,9 @@ class KeyNeeded:
 def application(key: str = "") -> Starlette:
     """The API and the media, without the page; with a key, only for those who send it."""
     needed = [Middleware(KeyNeeded, key=key)] if key else []
-    return Starlette(routes=[*routes(), *media_routes()], middleware=needed)
+    return Starlette(
+        routes=[*routes(), *media_routes()], middleware=needed, exception_handlers={HTTPException: _as_json}
+    )
 
 
 def serve(library: Path, host: str, port: int, key: str) -> None:

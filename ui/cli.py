@@ -17,14 +17,13 @@ from ui.cli_answers import answers_app
 from ui.cli_chapters import chapters_app
 from ui.cli_metadata import metadata_app
 from ui.cli_quality import quality_app
-from ui.console import reported
+from ui.console import reported, words_of
 from ui.options import Json, Library, Results
 
 app = typer.Typer(
     name="secondsight",
     help="Search images, GIFs and hours of video by words or by picture, and land on the exact second.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -112,10 +111,11 @@ def search(
     """Find moments by words, by a picture, or by both.
 
     The words may be a query: "beach -people", "a dog jumps then it swims", "said:hello", "sofa price<500".
+    A lone "-" reads them from standard input.
     """
     from ui.commands import search
 
-    search.run(" ".join(words or ()), k, image, kind or [], open_first, library, as_json, group_by=group_by)
+    search.run(words_of(words or ()), k, image, kind or [], open_first, library, as_json, group_by=group_by)
 
 
 @app.command()

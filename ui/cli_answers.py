@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ui.console import reported
+from ui.console import reported, words_of
 from ui.options import Json, Library, ModelsProfile
 
 answers_app = typer.Typer()
@@ -60,11 +60,11 @@ def ask(
     library: Library = None,
     as_json: Json = False,
 ) -> None:
-    """Ask a question; the answer names the seconds it rests on."""
+    """Ask a question; the answer names the seconds it rests on. A lone "-" reads it from standard input."""
     from ui.commands import answers
 
     span = at, from_, to
-    answers.ask(" ".join(question), inside, span, models, language, library, as_json, open_first=open_first)
+    answers.ask(words_of(question), inside, span, models, language, library, as_json, open_first=open_first)
 
 
 @answers_app.command()

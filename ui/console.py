@@ -2,6 +2,9 @@
 
 0  done            2  the command was used wrongly      70  a defect of ours; the traceback is in a log file
 1  cannot be done  3  done, but some files failed       130 stopped by the person
+
+A file that is named and not there, or not in the library, is a command used wrongly, whatever the command; only `index`
+counts it among the files that failed, and goes on.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
@@ -34,10 +37,10 @@ R = TypeVar("R")
 
 
 def out() -> Console:
-    """Where results go; wide when it is a pipe or a file, so that names stay whole."""
+    """Where results go; a pipe or a file has no margin, so that a line of a table is a line."""
     from rich.console import Console
 
-    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 200)
+    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 10_000)
 
 
 def err() -> Console:
@@ -45,6 +48,11 @@ def err() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, emoji=False)
+
+
+def words_of(arguments: Sequence[str]) -> str:
+    """The words of a question; a lone "-" stands for standard input."""
+    return sys.stdin.read() if list(arguments) == ["-"] else " ".join(arguments)
 
 
 def print_json(value: Any) -> None:

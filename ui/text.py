@@ -18,6 +18,7 @@ __all__ = [
     "parse_seconds",
     "path_text",
     "plain",
+    "short_path",
     "size_text",
     "stretch",
     "timecode",
@@ -51,6 +52,27 @@ def path_text(path: Path | str) -> str:
         return plain(Path(path).relative_to(Path.cwd()))
     except (ValueError, OSError):
         return plain(path)
+
+
+def short_path(path: Path | str, width: int) -> str:
+    """`path_text` in at most `width` columns of a terminal: folders in the middle go, the file's name stays whole.
+
+    >>> short_path("/home/me/films/2024/holidays/beach.mp4", 28), short_path("/home/me/beach.mp4", 5)
+    ('/home/…/holidays/beach.mp4', '…/beach.mp4')
+    """
+    from rich.cells import cell_len
+
+    text = path_text(path)
+    *folders, name = text.split("/")
+    if cell_len(text) <= width or not folders:
+        return text
+    start = "/".join(folders[:2] if text.startswith("/") else folders[:1])
+    for kept in range(len(folders) - 1, -1, -1):
+        end = "/".join((*folders[len(folders) - kept :], name))
+        for shown in (f"{start}/…/{end}", f"…/{end}"):
+            if cell_len(shown) <= width and len(shown) < len(text):
+                return shown
+    return f"…/{name}"
 
 
 def failure_text(path: Path | str, reason: str) -> str:

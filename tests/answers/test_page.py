@@ -6,19 +6,18 @@ import json
 from pathlib import Path
 
 import pytest
-import streamlit as st
 from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from tests.models_server.fake import FakeServer
 from ui import api
-from ui.app import routes
+from ui.app import held, routes
 
 MAIN = str(Path(routes.__file__).with_name("main.py"))
 
 
 def ask(question: str) -> AppTest:
-    st.cache_resource.clear()
+    held._models_of.cache_clear()
     page = AppTest.from_file(MAIN, default_timeout=60).run().switch_page("views/ask.py").run()
     assert not page.exception
     page.text_input(key="asked_question").set_value(question).run()
@@ -76,7 +75,7 @@ def test_an_empty_library_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 
 def test_the_api_answers_as_the_page_does(here: Path, fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    st.cache_resource.clear()
+    held._models_of.cache_clear()
     client = TestClient(api.application(), base_url="http://127.0.0.1:8502")
     said = client.get("/api/ask", params={"q": "what did he say about the price?"}).json()
     (source,) = said["sources"]
@@ -94,8 +93,7 @@ def test_the_api_answers_as_the_page_does(here: Path, fake: FakeServer, monkeypa
 
 
 def test_what_was_asked_is_framed_in_the_picture(here: Path, fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    st.cache_resource.clear()
-    st.cache_data.clear()
+    held._models_of.cache_clear()
     page = AppTest.from_file(MAIN, default_timeout=60).run()
     page.text_input(key="q").set_value("red").run()
     page.session_state.open = page.session_state.spots[0]

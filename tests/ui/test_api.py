@@ -83,12 +83,23 @@ def test_the_library_and_a_medium_are_told(client: TestClient) -> None:
         ("/api/search?q=image:/etc/hostname", 400, ""),
         ("/api/media/0000", 404, "no such medium"),
         ("/api/media?limit=100000", 400, "limit"),
+        ("/api/nothing", 404, "/api/nothing"),
+        ("/api/media/0/1/2", 404, "/api/media/0/1/2"),
+        ("/nowhere", 404, "Not Found"),
+        ("/still/0000", 404, "no such medium"),
     ],
 )
 def test_mistakes_are_one_sentence_and_a_status(client: TestClient, path: str, status: int, says: str) -> None:
     answer = client.get(path)
     assert answer.status_code == status, answer.text
     assert says in answer.json()["error"] and "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/api/ask"), ("DELETE", "/api/search"), ("POST", "/still/00")])
+def test_a_wrong_method_is_said_in_the_same_form(client: TestClient, method: str, path: str) -> None:
+    answer = client.request(method, path)
+    assert answer.status_code == 405 and "GET" in answer.headers["allow"] and answer.json()["error"]
+    assert client.head("/api/library").status_code == 200
 
 
 def test_no_picture_and_too_much_are_refused(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,6 +136,7 @@ def test_the_command_serves_and_will_not_show_a_library_to_the_network(shelf: Sh
     process = subprocess.Popen(
         [*COMMAND, "serve", "--port", str(port), "--library", str(shelf.library)],
         stderr=subprocess.PIPE,
+        text=True,
         env={**os.environ, "SECONDSIGHT_API_KEY": ""},
     )
     try:
@@ -137,7 +149,8 @@ def test_the_command_serves_and_will_not_show_a_library_to_the_network(shelf: Sh
         assert answer.status_code == 200 and answer.json()["results"]
     finally:
         process.terminate()
-        process.wait(10)
+        _, said = process.communicate(timeout=10)
+    assert len(said.splitlines()) == 1 and "The API is at" in said, "no library of others speaks here"
 
 
 @pytest.fixture(autouse=True)

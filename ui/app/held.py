@@ -1,18 +1,18 @@
 """What the server process holds open: the library, its models, and the pictures it was asked for lately.
 
-The page's script runs once a click and in many threads; everything slow lives here and is shared.
+The page's script runs once a click and in many threads; everything slow lives here and is shared. The HTTP API stands
+on it without the page, so nothing here is Streamlit's.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import streamlit as st
 
 from data import settings as configuration
 from data.errors import MissingMedia, SecondSightError
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 _engine_lock = threading.Lock()  # an engine answers one thread at a time
 _decoding = threading.BoundedSemaphore(4)  # pictures decoded at once, whatever number of thumbnails is asked for
+_loading = threading.Lock()
 _KEPT_PICTURES = 600  # about 30 kB each
+_FIELDS_KEPT_S = 60
 
 
 def settings() -> Settings:
@@ -45,12 +47,11 @@ def engine() -> Iterator[SearchEngine]:
         LibraryError, ModelError: as opening finds it; nothing is kept then, so the next try looks again.
     """
     where = settings().library
-    held = _open(str(where), read_manifest(where).created_at)
     with _engine_lock:
-        yield held
+        yield _open(str(where), read_manifest(where).created_at)
 
 
-@st.cache_resource(show_spinner=False, max_entries=2)
+@lru_cache(maxsize=2)
 def _open(library: str, created_at: str) -> SearchEngine:
     """created_at: a library that was made anew is opened anew."""
     from search.engine import SearchEngine
@@ -91,7 +92,7 @@ def can_point() -> bool:
     return _talking().grounder is not None
 
 
-@st.cache_data(show_spinner=False, max_entries=64)
+@lru_cache(maxsize=64)
 def pointed_jpeg(media_id: str, at_s: float | None, words: str) -> tuple[bytes, int]:
     """A picture of a medium with boxes round what the words name, and how many.
 
@@ -110,10 +111,11 @@ def pointed_jpeg(media_id: str, at_s: float | None, words: str) -> tuple[bytes, 
 
 
 def _talking() -> ModelSet:
-    return _models_of(profile_of(settings()))
+    with _loading:
+        return _models_of(profile_of(settings()))
 
 
-@st.cache_resource(show_spinner=False, max_entries=2)
+@lru_cache(maxsize=2)
 def _models_of(profile: str) -> ModelSet:
     from models.registry import load
 
@@ -141,13 +143,13 @@ def fields() -> list[str]:
     """Names of the owner's fields; none while there is no library."""
     where = settings().library
     try:
-        return _fields(str(where), read_manifest(where).created_at)
+        return _fields(str(where), read_manifest(where).created_at, int(time.monotonic() // _FIELDS_KEPT_S))
     except SecondSightError:
         return []
 
 
-@st.cache_data(show_spinner=False, ttl=60, max_entries=2)
-def _fields(library: str, created_at: str) -> list[str]:
+@lru_cache(maxsize=2)
+def _fields(library: str, created_at: str, minute: int) -> list[str]:
     """Kept for a minute: it reads a row of every medium."""
     return sorted({name for item in reader().media() for name in item.fields})
 

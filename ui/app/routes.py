@@ -12,12 +12,13 @@ from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from data.errors import MediaError, SecondSightError
 from data.types import MediaItem
 from ui.app import clips, held
+from ui.text import plain
 
 STILL_SIDES = (480, 1600)
 
@@ -98,18 +99,22 @@ def _for_medium(answer: Answer) -> Callable[[Request], object]:
 
 def _checked(answer: Answer, request: Request) -> Response:
     if not is_ours(request):
-        return PlainTextResponse("Other sites and host names are not served.", 403)
+        return _failed("Pages of other sites, and other host names, are not answered.", 403)
     try:
         item = held.media_item(request.path_params["media_id"])
         if item is None or not item.path.is_file():
-            return PlainTextResponse("Not in this library, or its file is gone.", 404)
+            return _failed("The library holds no such medium, or its file is gone.", 404)
         return answer(request, item)
     except MediaError as error:
-        return PlainTextResponse(str(error), 415)
+        return _failed(error, 415)
     except SecondSightError as error:
-        return PlainTextResponse(str(error), 503)
+        return _failed(error, 503)
     except ValueError as error:
-        return PlainTextResponse(str(error), 400)
+        return _failed(error, 400)
+
+
+def _failed(error: object, status: int) -> Response:
+    return JSONResponse({"error": plain(error, 2000)}, status, {"X-Content-Type-Options": "nosniff"})
 
 
 def _play(request: Request, item: MediaItem) -> Response:

@@ -48,6 +48,7 @@ def _options(host: str, port: int, open_browser: bool) -> dict[str, object]:
         "server.address": host,
         "server.port": port,
         "server.headless": not open_browser,
+        "logger.hideWelcomeMessage": True,  # our own line has said it
         "server.allowedHosts": list(OUR_NAMES),
         "server.enableXsrfProtection": True,
         "server.enableCORS": True,

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from search.ask import Reply
     from search.summarize import Summary
 
+NO_MODEL = (
+    "No language model took part: only what 'index --speech --screen' and 'caption' have written down can be quoted. "
+    "With one: --models server:http://HOST:PORT/v1, or --models qwen3-vl on a GPU."
+)
 AROUND_S = 10.0  # what --at looks at, before and after
 
 
@@ -88,12 +92,12 @@ def summarize(file: Path, models: str | None, language: str | None, library: Pat
     settings = configuration.load(library=library, models=models, caption_language=language)
     console = err()
     console.quiet = as_json
-    brought = talking(settings)
-    if brought.writer is None:
-        raise lacking(brought.profile, "write a summary")
     store = open_reader(settings.library)
     try:
         item = item_at(store, file)
+        brought = talking(settings)
+        if brought.writer is None:
+            raise lacking(brought.profile, "write a summary")
         with open_cache(settings) as cache:
             if brought.captioner is not None and not store.stages()[item.media_id].get("caption"):
                 with counting(console, "Describing") as on_progress, stop_politely(console) as should_stop:
@@ -204,6 +208,8 @@ def _print_reply(reply: Reply) -> None:
     console = out()
     for line in paragraphs(reply.text):
         console.print(line, markup=False, soft_wrap=True)
+    if not reply.by_model and not reply.answered:
+        err().print(NO_MODEL, style="dim", markup=False, soft_wrap=True)
     for number, source in enumerate(reply.sources, start=1):
         place = f"{number}. {path_text(source.item.path)}"
         if source.at_s is not None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import html
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data.errors import LibraryError, UsageError
+from data.errors import UsageError
 from ui.console import out, print_json
 from ui.text import path_text, plain, stretch
 
@@ -40,36 +39,32 @@ class Chapter:
 
 def run(file: Path, vtt: bool, library: Path | None, as_json: bool) -> None:
     """Raises:
-    LibraryError: the file is not in the library.
+    MissingMedia: the file is not in the library.
     UsageError: it has no shots, being a still; or two forms were asked for.
     """
+    from search.scope import item_at
     from ui.commands.library import open_library
 
     if vtt and as_json:
         raise UsageError("--vtt and --json are two forms of one answer.", remedy="Give one of them.")
-    path = os.path.abspath(file)
     _, store = open_library(library)
     try:
-        row = store.files().get(path)
-        if row is None or not row.media_id:
-            reason = f" ({row.reason})" if row is not None and row.reason else ""
-            raise LibraryError(
-                f"{str(file)!r} is not in the library{reason}.", remedy=f"Run: secondsight index {str(file)!r}"
-            )
-        (item,) = store.media([row.media_id])
+        item = item_at(store, file)
         if item.info.duration_s is None:
             raise UsageError(f"{str(file)!r} is a still and has no shots.", remedy="Give a video or an animation.")
-        shots, texts = store.segments(row.media_id), store.texts(row.media_id)
+        shots, texts = store.segments(item.media_id), store.texts(item.media_id)
     finally:
         store.close()
     chapters = [chapter(shot, texts) for shot in shots]
     if as_json:
-        print_json({"path": path, "duration_s": item.info.duration_s, "chapters": [asdict(one) for one in chapters]})
+        print_json(
+            {"path": str(item.path), "duration_s": item.info.duration_s, "chapters": [asdict(one) for one in chapters]}
+        )
     elif vtt:
         print("\n".join(as_vtt(chapters)))
     else:
         console = out()
-        console.print(path_text(path), markup=False)
+        console.print(path_text(item.path), markup=False)
         for number, one in enumerate(chapters, 1):
             console.print(f"{number:>5}  {stretch(one.start_s, one.end_s)}  {one.title}", markup=False)
 

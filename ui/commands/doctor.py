@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import re
@@ -26,11 +25,21 @@ if TYPE_CHECKING:
 _LOW_DISK_BYTES = 2_000_000_000
 _CODECS = ("h264", "hevc", "av1", "vp9", "vp8", "mpeg4", "mpeg2video", "prores", "mjpeg")
 _PICTURES = (".jpg", ".png", ".webp", ".avif", ".gif", ".tiff", ".bmp")
+_EXTRAS = {  # what each optional part is for
+    "faiss": "quicker searches in libraries of a million frames and more",
+    "heic": "HEIC pictures",
+    "ocr": "index --screen: text in pictures is searchable",
+    "qwen": "captions, answers and better search by Qwen3-VL, on a GPU",
+    "qwen-4bit": "the same in less memory",
+    "server": "captions and answers by a model server",
+    "siglip2": "vectors by SigLIP 2",
+    "speech": "index --speech: what is said is searchable",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One finding. "fail" stops the main job, "warn" limits it, "missing" is an optional part that is not there."""
+    """One finding. "fail" stops the main job, "warn" limits it, "missing" is an optional part that is not installed."""
 
     name: str
     state: Literal["ok", "warn", "fail", "missing"]
@@ -62,13 +71,21 @@ def run(library: Path | None, as_json: bool) -> None:
 
 def _print(checks: list[Check], failed: bool) -> None:
     console = out()
-    styles = {"ok": "green", "warn": "yellow", "fail": "bold red", "missing": "dim"}
+    styles = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+    optional = [check for check in checks if check.state == "missing"]
     for check in checks:
-        console.print(f"{check.state:<8}", style=styles[check.state], end="", markup=False)
+        if check in optional:
+            continue
+        console.print(f"{check.state:<6}", style=styles[check.state], end="", markup=False)
         console.print(f"{check.name}: {plain(check.detail)}", markup=False, soft_wrap=True)
         if check.remedy:
-            console.print(f"        {plain(check.remedy)}", style="dim", markup=False, soft_wrap=True)
-    console.print("\nSomething needs mending." if failed else "\nThe main job works here.")
+            console.print(f"      {plain(check.remedy)}", style="dim", markup=False, soft_wrap=True)
+    if optional:
+        console.print("\nOptional, not installed:", style="dim")
+        for check in optional:
+            console.print(f"      {check.name}: {plain(check.detail)}", style="dim", markup=False, soft_wrap=True)
+        console.print("      To add one: pip install 'secondsight[NAME]'", style="dim", markup=False)
+    console.print("\nSomething needs mending." if failed else "\nEverything that is needed works here.")
 
 
 def _python() -> Iterator[Check]:
@@ -105,7 +122,8 @@ def _packages() -> Iterator[Check]:
             continue
         state: Literal["ok", "missing"] = "missing" if missing else "ok"
         remedy = f"Run: pip install 'secondsight[{extra}]'" if missing else ""
-        yield Check(f"extra {extra}", state, "; ".join(missing) or "installed", remedy)
+        wrong = [problem for problem in missing if "wanted" in problem]
+        yield Check(extra, state, "; ".join((_EXTRAS.get(extra, "an optional part"), *wrong)), remedy)
 
 
 def _problem(requirement: str, name: str) -> str:
@@ -140,9 +158,6 @@ def _decoders() -> Iterator[Check]:
     missing += sorted(set(pictures))
     state: Literal["ok", "warn"] = "warn" if missing else "ok"
     yield Check("decoders", state, f"no decoder for {', '.join(missing)}" if missing else ", ".join(_CODECS))
-    heic = importlib.util.find_spec("pillow_heif") is not None
-    yield Check("HEIC", "ok" if heic else "missing", "can be read" if heic else "cannot be read",
-                "" if heic else "Run: pip install 'secondsight[heic]'")  # fmt: skip
 
 
 def _weights(settings: Settings) -> Iterator[Check]:
@@ -181,7 +196,7 @@ def _library(settings: Settings) -> Iterator[Check]:
         finally:
             engine.close()
     except LibraryNotFound:
-        yield Check("library", "warn", f"nothing at {settings.library} yet", "Run: secondsight index PATH")
+        yield Check("library", "ok", f"nothing at {settings.library} yet; secondsight index PATH makes it")
         return
     except SecondSightError as error:
         yield Check("library", "fail", f"{settings.library}: {error.message}", error.remedy)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.colors import name_of
-from data.errors import UsageError
+from data.errors import MissingMedia
 from ui.commands.library import open_library
 from ui.console import out, print_json
 from ui.text import count, plain, size_text, timecode
@@ -36,7 +36,9 @@ def run(file: Path, library: Path | None, as_json: bool) -> None:
 def _facts(store: Store, folder: Path, path: str) -> dict[str, Any]:
     row = store.files().get(path)
     if row is None:
-        raise UsageError(f"{path!r} is not in the library {str(folder)!r}.", remedy="Index it first.")
+        raise MissingMedia(
+            f"The library {str(folder)!r} does not hold {path!r}.", remedy="Index it first: secondsight index FILE."
+        )
     item = next(iter(store.media([row.media_id])), None) if row.media_id and not row.reason else None
     if item is None:
         return {"path": path, "failed": row.reason}

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
-from ui.console import err, out, print_json
-from ui.text import count, failure_text, path_text, plain, size_text, timecode
+from data.errors import MissingMedia
+from ui.console import out, print_json
+from ui.text import count, failure_text, plain, short_path, size_text, timecode
 
 if TYPE_CHECKING:
     from data.store.base import Store
@@ -106,17 +105,18 @@ def list_files(failed: bool, library: Path | None, as_json: bool) -> None:
     table.add_column("length", justify="right", no_wrap=True)
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("file", overflow="fold")
+    console = out()
+    room = console.width - 26  # what the other columns take
     for row in rows:
         item = media.get(row.media_id)
-        name = path_text(row.path)
         if row.reason or item is None:
             table.add_row(
                 "failed", "", size_text(row.size_bytes), Text(failure_text(row.path, row.reason), style="red")
             )
         else:
             length = "" if item.info.duration_s is None else timecode(item.info.duration_s)
-            table.add_row(item.info.kind, length, size_text(row.size_bytes), Text(name))
-    out().print(table)
+            table.add_row(item.info.kind, length, size_text(row.size_bytes), Text(short_path(row.path, room)))
+    console.print(table)
 
 
 def remove(paths: Sequence[Path], library: Path | None, as_json: bool) -> None:
@@ -125,11 +125,10 @@ def remove(paths: Sequence[Path], library: Path | None, as_json: bool) -> None:
 
     folder = configuration.load(library=library).library
     removed = pipeline.remove(paths, library=folder)
+    if not removed:
+        named = ", ".join(repr(str(path)) for path in paths[:3]) + (", …" if len(paths) > 3 else "")
+        raise MissingMedia(f"The library does not hold {named}.", remedy="'secondsight list' shows what it holds.")
     if as_json:
         print_json({"removed": removed})
-    elif removed:
-        out().print(f"{count(removed, 'file')} taken out of the library; nothing on disk was touched.")
     else:
-        err().print("None of these is in the library; 'secondsight list' shows what is.")
-    if not removed:
-        raise typer.Exit(1)
+        out().print(f"{count(removed, 'file')} taken out of the library; nothing on disk was touched.")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ui.console import err, out, print_json
-from ui.text import parse_box, parse_reference, path_text, plain, stretch, timecode
+from ui.text import parse_box, parse_reference, plain, short_path, stretch, timecode
 
 if TYPE_CHECKING:
     from data.types import Evidence, Moment, SearchResponse
     from search.engine import SearchEngine
+
+
+_WIDE = 100  # columns of a terminal from which a moment's whole stretch is shown beside its second
 
 
 def run(
@@ -115,6 +119,13 @@ def why(moment: Moment) -> list[str]:
     return told
 
 
+def beyond_looks(moment: Moment) -> str:
+    """Why, less that it looks like what was asked, which every result does; of several events, each."""
+    looks = [evidence for evidence in moment.evidence if evidence.channel in ("words", "picture")]
+    rest = tuple(evidence for evidence in moment.evidence if evidence not in looks)
+    return "; ".join(why(moment if len(looks) > 1 else replace(moment, evidence=rest)))
+
+
 def _engine(library: Path | None) -> SearchEngine:
     from data import settings as configuration
     from search.engine import SearchEngine
@@ -136,6 +147,7 @@ def _answer(response: SearchResponse, query: str, open_first: bool, as_json: boo
 
 
 def _print_table(response: SearchResponse, query: str) -> None:
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
@@ -157,22 +169,26 @@ def _print_table(response: SearchResponse, query: str) -> None:
     if response.no_match:
         console.print(f"Nothing in this library seems to match {plain(query, 100)!r}. The nearest:", markup=False)
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column("#", justify="right", style="dim")
-    table.add_column("file", overflow="fold")
-    table.add_column("moment", no_wrap=True)
+    reasons = [beyond_looks(moment) for moment in response.moments]
+    wide = console.width >= _WIDE
+    room = console.width - (46 if wide else 27)  # for the names and the reasons
+    names = [short_path(moment.media.path, room // 2 if any(reasons) else room) for moment in response.moments]
+    longest = min(room, max(map(cell_len, names)))
+    table.add_column("#", justify="right", style="dim", no_wrap=True)
+    table.add_column("file", overflow="fold", min_width=longest)
+    if wide:
+        table.add_column("moment", no_wrap=True)
     table.add_column("open at", no_wrap=True, style="bold")
     table.add_column("score", justify="right", no_wrap=True)
-    table.add_column("why", overflow="fold", style="dim")
-    for rank, moment in enumerate(response.moments, start=1):
-        peak = "" if moment.peak_s is None else timecode(moment.peak_s)
-        table.add_row(
-            str(rank),
-            Text(path_text(moment.media.path)),
-            stretch(moment.start_s, moment.end_s),
-            peak,
-            f"{moment.score:.2f}",
-            Text("; ".join(why(moment))),
-        )
+    if any(reasons):
+        left = max(8, room - longest)
+        table.add_column("why", overflow="fold" if wide else "ellipsis", no_wrap=not wide, max_width=left, style="dim")
+    for rank, (moment, name, told) in enumerate(zip(response.moments, names, reasons, strict=True), start=1):
+        cells = [str(rank), Text(name)]
+        cells += [stretch(moment.start_s, moment.end_s)] if wide else []
+        cells += ["" if moment.peak_s is None else timecode(moment.peak_s), f"{moment.score:.2f}"]
+        cells += [Text(told)] if any(reasons) else []
+        table.add_row(*cells)
     console.print(table)
     fewer = 0 < response.matches < len(response.moments)
     if fewer and not response.no_match:
