@@ -312,9 +312,9 @@ class Decoder:
                     case other:
                         raise wire.BadMessage(f"{other!r} was not expected")
         except (wire.BadMessage, KeyError, TypeError, ValueError, OSError) as error:
-            # Silence may be the drive's that it reads from: the next run tries again.
+            # Not the drive's silence: the file was read whole just before, for its hash.
             silent = self._late and budget_s - spent_s > SILENCE_S
-            yield Failed(candidate, self._lost(error, silent, spent_s), unreadable=silent)
+            yield Failed(candidate, self._lost(error, silent, spent_s))
         finally:
             self._deadline_s = None
 
@@ -370,7 +370,7 @@ class Decoder:
         if self._ended.is_set():
             raise Stopped from None
         if silent:
-            return f"decoding it was given up after {SILENCE_S:.0f} s of silence; the next run tries again"
+            return f"decoding it was given up after {SILENCE_S:.0f} s of silence; --retry-failed tries again"
         if self._late:
             return f"decoding it was given up after {spent_s:.0f} s; the file may be damaged: copy or convert it"
         if code is not None and code < 0:

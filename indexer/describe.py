@@ -14,6 +14,7 @@ from data.types import Pixels, Tag, Vectors
 from models.base import Tagger
 
 COLORS_STAGE, TAGS_STAGE = "colors", "tags"
+REMARK_STAGE = "remark"  # what could not be decoded of it; a text from a file
 # Pixels a side that are kept of each picture until its medium ends: 2 hours at 2 pictures a second keep 11 MB.
 _FRAME_SIDE = 16
 _STILL_SIDE = 64

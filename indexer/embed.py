@@ -11,7 +11,7 @@ import numpy as np
 from data.store.base import MediaRows
 from data.types import Pixels, Segment
 from indexer.decode import Job
-from indexer.describe import described, glimpse
+from indexer.describe import REMARK_STAGE, described, glimpse
 from indexer.segment import segment_of, segments
 from models.base import ImageEmbedder, Tagger
 
@@ -114,6 +114,7 @@ def _rows(medium: _Open, tagger: Tagger | None) -> MediaRows:
         segments=shots,
         vectors={"joint": np.frombuffer(medium.vectors, np.float16).reshape(medium.pictures, -1)[place]},
         file=replace(job.candidate.row, media_id=job.media_id),
+        stages={REMARK_STAGE: "; ".join(job.warnings)} if job.warnings else {},
     )
     glimpses = np.frombuffer(medium.glimpses, np.uint8).reshape(medium.pictures, -1, 3)
     return described(rows, glimpses, place, tagger)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from data.settings import Settings
 from data.store.base import FileRow, MediaRows, Store
 from data.store.lance import create_or_open
 from indexer.decode import Ended, Failed, Job, Known, Picture, Tick, decode_ahead
+from indexer.describe import REMARK_STAGE
 from indexer.discover import Candidate, Failure, Survey, survey
 from indexer.embed import BatchEmbedder
 from indexer.enrich import enrich
@@ -324,7 +325,8 @@ class _Run:
 
     def _with_what_was_there(self, rows: MediaRows) -> MediaRows:
         """Texts and fields do not rest on the frames: they stay when these are done again."""
-        stages: Mapping[str, str] = self.store.stages().get(rows.media_id, {})
+        stages = self.store.stages().get(rows.media_id, {})
+        stages.pop(REMARK_STAGE, None)
         item = next(iter(self.store.media([rows.media_id])), None)
         return replace(
             rows,

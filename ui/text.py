@@ -80,6 +80,15 @@ def failure_text(path: Path | str, reason: str) -> str:
     return plain(reason) if plain(path) in plain(reason) else f"{path_text(path)}: {plain(reason)}"
 
 
+def reason_text(path: Path | str, reason: str) -> str:
+    """Why a file failed, beside its name: without the name that most reasons begin with.
+
+    >>> reason_text("/a/b.jpg", "/a/b.jpg is a damaged JPEG file."), reason_text("/a/b.jpg", "cannot be read")
+    ('is a damaged JPEG file.', 'cannot be read')
+    """
+    return plain(reason).removeprefix(plain(path)).lstrip(": ")
+
+
 def timecode(seconds: float) -> str:
     """mm:ss.s, from one hour on h:mm:ss.s.
 

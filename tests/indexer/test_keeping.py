@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +14,12 @@ from data.settings import Settings
 from data.store.base import MediaRows
 from data.store.lance import LanceStore, create_or_open, open_reader
 from data.types import TextSpan
+from indexer.describe import REMARK_STAGE
 from indexer.pipeline import IndexReport, index, remove
 from indexer.sources import expand
 from models.base import ModelSet
 from tests.conftest import write_image
+from ui.commands.library import list_files
 
 
 @pytest.fixture
@@ -178,7 +181,7 @@ def test_a_bad_file_is_tried_again_when_it_changes_or_when_asked(run, media: Pat
     assert (report.indexed, report.failed, report.not_retried) == (1, (), 0)
 
 
-def test_a_truncated_film_gives_what_it_has_and_says_how_much_is_missing(run, media: Path) -> None:
+def test_a_truncated_film_gives_what_it_has_and_says_how_much_is_missing(run, media: Path, settings: Settings) -> None:
     import av
 
     # Matroska keeps no index that a cut could lose.
@@ -195,6 +198,13 @@ def test_a_truncated_film_gives_what_it_has_and_says_how_much_is_missing(run, me
     (warning,) = report.warnings
     assert report.indexed == 5 and not report.failed
     assert warning.path.endswith("cut.mkv") and "s" in warning.reason and any(map(str.isdigit, warning.reason))
+    assert run().warnings == ()
+    with open_reader(settings.library) as store:
+        told = {item.path.name: store.stages()[item.media_id].get(REMARK_STAGE) for item in store.media()}
+    assert told.pop("cut.mkv") == warning.reason and not any(told.values()), "kept with the file, told once"
+    list_files(failed=False, library=settings.library, as_json=True)
+    listed = {Path(row["path"]).name: row["remark"] for row in json.loads(capsys.readouterr().out)["files"]}
+    assert listed.pop("cut.mkv") == warning.reason and not any(listed.values())
 
 
 def test_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from data.colors import name_of
 from data.errors import MissingMedia
+from indexer.describe import REMARK_STAGE
 from ui.commands.library import open_library
 from ui.console import out, print_json
 from ui.text import count, plain, size_text, timecode
@@ -51,6 +52,7 @@ def _facts(store: Store, folder: Path, path: str) -> dict[str, Any]:
             tags[tag.name] += tag.probability * weight  # type: ignore[assignment]
         for color in segment.colors:
             colors[name_of(color)] += color.share * weight  # type: ignore[assignment]
+    stages = store.stages().get(item.media_id, {})
     shape = Fraction(info.width, info.height).limit_denominator(32)
     return {
         "path": path,
@@ -73,7 +75,8 @@ def _facts(store: Store, folder: Path, path: str) -> dict[str, Any]:
         "texts": dict(Counter(span.channel for span in store.texts(item.media_id))),
         "tags": [name for name, _ in tags.most_common(_MOST_TAGS)],
         "colors": [name for name, _ in colors.most_common(4)],
-        "stages": store.stages().get(item.media_id, {}),
+        "remark": stages.pop(REMARK_STAGE, ""),
+        "stages": stages,
     }
 
 
@@ -81,6 +84,8 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
     lines = [("file", plain(facts["path"]))]
     if "failed" in facts:
         return [*lines, ("failed", plain(facts["failed"]))]
+    if facts["remark"]:
+        lines.append(("remark", plain(facts["remark"])))
     shown = f"{facts['width']} x {facts['height']} ({facts['aspect']})"
     turned = f", turned by {facts['rotation_deg']}°" if facts["rotation_deg"] else ""
     lines.append(("picture", shown + turned))

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.errors import MissingMedia
+from indexer.describe import REMARK_STAGE
 from ui.console import out, print_json
-from ui.text import count, failure_text, plain, short_path, size_text, timecode
+from ui.text import count, plain, reason_text, short_path, size_text, timecode
 
 if TYPE_CHECKING:
     from data.store.base import Store
@@ -74,6 +75,7 @@ def list_files(failed: bool, library: Path | None, as_json: bool) -> None:
     try:
         rows = sorted(store.files().values(), key=lambda row: row.path)
         media = {item.media_id: item for item in store.media()}
+        remarks = {media_id: done[REMARK_STAGE] for media_id, done in store.stages().items() if REMARK_STAGE in done}
     finally:
         store.close()
     if failed:
@@ -90,6 +92,7 @@ def list_files(failed: bool, library: Path | None, as_json: bool) -> None:
                     "duration_s": item.info.duration_s if item else None,
                     "size_bytes": row.size_bytes,
                     "reason": row.reason,
+                    "remark": remarks.get(row.media_id, "") if item else "",
                 }
             )
         print_json({"files": files})
@@ -105,17 +108,18 @@ def list_files(failed: bool, library: Path | None, as_json: bool) -> None:
     table.add_column("length", justify="right", no_wrap=True)
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("file", overflow="fold")
+    told = any(row.reason or row.media_id in remarks for row in rows)
+    if told:
+        table.add_column("why" if failed else "remark", overflow="fold", ratio=1)
     console = out()
     room = console.width - 26  # what the other columns take
     for row in rows:
-        item = media.get(row.media_id)
-        if row.reason or item is None:
-            table.add_row(
-                "failed", "", size_text(row.size_bytes), Text(failure_text(row.path, row.reason), style="red")
-            )
-        else:
-            length = "" if item.info.duration_s is None else timecode(item.info.duration_s)
-            table.add_row(item.info.kind, length, size_text(row.size_bytes), Text(short_path(row.path, room)))
+        item = None if row.reason else media.get(row.media_id)
+        length = timecode(item.info.duration_s) if item is not None and item.info.duration_s is not None else ""
+        name = Text(short_path(row.path, room // 2 if told else room))
+        remark = reason_text(row.path, row.reason) if item is None else plain(remarks.get(row.media_id, ""))
+        cells = (item.info.kind if item else "failed", length, size_text(row.size_bytes), name)
+        table.add_row(*cells, *([Text(remark, "" if item else "red")] if told else []))
     console.print(table)
 
 
