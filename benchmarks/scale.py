@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data.store.faiss import PROBED, REFINED_BY_ROOT
+from data.store.lists import PROBED, REFINED_BY_ROOT
 
 DIM = 512
 FRAMES_A_MEDIUM = 500

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from data.errors import LibraryError
 from data.store import faiss
+from data.store.create import FOREIGN
 from data.store.resident import Media, frame_batches
 from data.store.rows import vector_column
 from data.store.words import MOST_UNINDEXED_TEXTS, TEXT_INDEX
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 MOST_FRAGMENTS = 64  # small pieces of a table before they are merged
 KEEP_VERSIONS = timedelta(minutes=2)  # older states go: longer than any one read takes
 UNINDEXED_SHARE = 0.2  # frames outside the vector index, searched exactly, before they are indexed; likewise gone ones
+LEFT_OUTSIDE = 8192  # frames that the end of a run leaves outside: compared in the time of a search of one index more
 MERGED_UP_TO = 2  # an index this many times larger than the next is made anew with it
 
 
@@ -38,9 +43,10 @@ def index_texts(texts: Any) -> None:
         texts.optimize(cleanup_older_than=KEEP_VERSIONS)
 
 
-def index_vectors(store: Reader, media: Media) -> None:
-    """Index the vectors of a library too large for memory, when too many of them are not: by FAISS where it is
-    installed, otherwise in the database."""
+def index_vectors(store: Reader, most_outside: int = LEFT_OUTSIDE) -> None:
+    """Index the vectors of a library too large for memory, when more than so many of them, or a fifth, are not: by
+    FAISS where it is installed, otherwise in the database."""
+    media = store._current()
     for channel, model in store.manifest.models.items():
         folder, frames, dim = store._index_folder(channel), store._tables["frames"], int(model["dim"])
         if store._fits(media, dim):
@@ -49,7 +55,7 @@ def index_vectors(store: Reader, media: Media) -> None:
             _index_in_database(frames, vector_column(channel))
         else:
             parts = store._open_indices(channel)
-            kept = _kept(parts, media, rows_outside(dim))
+            kept = _kept(parts, media, most_outside)
             if kept is not None:
                 new = np.ones(len(media.editions), dtype=bool)
                 for index in parts[:kept]:
@@ -59,8 +65,33 @@ def index_vectors(store: Reader, media: Media) -> None:
                 faiss.build(folder, kept, editions, counts, dim, partial(frame_batches, frames, channel, first))
 
 
+class Beside:
+    """Indexes vectors in a thread of its own while writing goes on, one index at a time.
+
+    What goes wrong there (media removed meanwhile, a full disk) is met again, and told, at the end of the run.
+    """
+
+    def __init__(self, reader: Callable[[], Reader]) -> None:
+        self._reader = reader
+        self._thread: threading.Thread | None = None
+
+    def start(self, most_outside: int) -> None:
+        """Index what is there now; waits for the index before."""
+        self.wait()
+        self._thread = threading.Thread(target=self._index, args=(most_outside,), name="vector index")
+        self._thread.start()
+
+    def wait(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
+
+    def _index(self, most_outside: int) -> None:
+        with suppress(LibraryError, *FOREIGN):
+            index_vectors(self._reader(), most_outside)
+
+
 def rows_outside(dim: int) -> int:
-    """So many frames outside the indices are indexed at once, without waiting for the end of a run."""
+    """So many frames outside the indices are indexed beside the run, without waiting for its end."""
     return faiss.MOST_OUTSIDE_BYTES // 2 // (4 * dim)
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from data.store import faiss, reader
+from data.store import faiss, indices, lists, reader
 from data.store.lance import create_or_open
 from tests.store.made import MODELS
 from tests.store.reference import ReferenceStore
@@ -19,8 +19,8 @@ def store(request, library, monkeypatch):
         return
     if request.param != "lance":
         monkeypatch.setattr(reader, "MOST_RESIDENT_BYTES", 0)
-        monkeypatch.setattr(faiss, "EXACT_ROWS", 0)
-        monkeypatch.setattr(faiss, "LEAST_REFINED", 1)
+        monkeypatch.setattr(lists, "CODES_A_ROW", 10**9)
+        monkeypatch.setattr(lists, "LEAST_REFINED", 1)
     if request.param == "tables":
         monkeypatch.setattr(faiss, "installed", lambda: False)
     opened = create_or_open(library, MODELS, profile="lite")
@@ -32,7 +32,7 @@ def store(request, library, monkeypatch):
             add(batch)
             turns.append(batch)
             if len(turns) % 2:
-                opened._index_vectors()
+                indices.index_vectors(opened)
 
         opened.add = add_and_index
     yield opened

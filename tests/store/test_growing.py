@@ -1,11 +1,13 @@
 """A library too large for memory that grows: its vectors are indexed in a few parts."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from data.store import faiss, reader
+from data.errors import LibraryError
+from data.store import faiss, indices, lists, reader
 from data.store.base import Filter
 from data.store.lance import create_or_open, open_reader
 from tests.store.made import DIM, MODELS
@@ -15,7 +17,7 @@ from tests.store.test_large import FRAMES, exact, many
 def test_a_growing_library_is_indexed_in_few_parts_while_it_grows(library, monkeypatch):
     pytest.importorskip("faiss")
     monkeypatch.setattr(reader, "MOST_RESIDENT_BYTES", 1000)
-    monkeypatch.setattr(faiss, "EXACT_ROWS", 0)
+    monkeypatch.setattr(lists, "CODES_A_ROW", 10**9)
     monkeypatch.setattr(faiss, "MOST_OUTSIDE_BYTES", 2 * 4 * DIM * (2 * FRAMES))  # two media wait, three do not
     rng = np.random.default_rng(1)
     added, seen, most = [], set(), 0
@@ -24,6 +26,7 @@ def test_a_growing_library_is_indexed_in_few_parts_while_it_grows(library, monke
         for i in range(24):
             added.append(many(rng, i))
             store.add([added[-1]])
+            store._beside.wait()
             parts = live._open_indices("joint")
             seen |= {index.path.name for index in parts}
             most = max(most, len(parts))
@@ -38,6 +41,84 @@ def test_a_growing_library_is_indexed_in_few_parts_while_it_grows(library, monke
     for i in range(0, 24, 5):
         assert np.allclose(store.frame_vectors("joint", f"m{i}").vectors, added[i].vectors["joint"], atol=1e-3)
     assert sorted(p.name for p in store._index_folder("joint").iterdir()) == [i.path.name for i in parts]
+
+
+def test_no_search_and_no_write_waits_while_an_index_is_made(library, monkeypatch):
+    pytest.importorskip("faiss")
+    monkeypatch.setattr(reader, "MOST_RESIDENT_BYTES", 1000)
+    monkeypatch.setattr(faiss, "MOST_OUTSIDE_BYTES", 8 * 4 * DIM * (2 * FRAMES))  # eight media
+    monkeypatch.setattr(indices, "UNINDEXED_SHARE", 0.1)
+    rng, begun, go_on, make = np.random.default_rng(1), threading.Event(), threading.Event(), faiss.build
+
+    def held_up(*arguments):
+        begun.set()
+        assert go_on.wait(60)
+        return make(*arguments)
+
+    monkeypatch.setattr(faiss, "build", held_up)
+    with create_or_open(library, MODELS, profile="lite") as store:
+        added = [many(rng, i) for i in range(12)]
+        store.add(added[:10])
+        assert begun.wait(60)
+        store.add(added[10:])
+        with ThreadPoolExecutor(1) as other:
+            for opened in (store, open_reader(library)):
+                for where in (Filter(), Filter(kinds=("gif",))):
+                    query = added[11].vectors["joint"][3]
+                    hits = other.submit(opened.search_vectors, "joint", query, 20, where).result(30)
+                    assert [(h.media_id, h.time_s) for h in hits[:3]] == [
+                        (m, t) for _, m, t in exact(added, query, 3, where)
+                    ]
+            assert faiss.in_force(store._index_folder("joint")) == [], "still in the making"
+        go_on.set()
+    parts = open_reader(library)._open_indices("joint")
+    sizes = [len(index.vectors) for index in parts]
+    assert sizes == [10 * FRAMES, 2 * FRAMES], "what was written meanwhile is indexed at the end"
+
+
+def test_what_goes_wrong_beside_the_run_is_told_at_its_end(library, monkeypatch):
+    pytest.importorskip("faiss")
+    monkeypatch.setattr(reader, "MOST_RESIDENT_BYTES", 1000)
+    monkeypatch.setattr(faiss, "MOST_OUTSIDE_BYTES", 2 * 4 * DIM * (2 * FRAMES))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(faiss, "build", full)
+    store = create_or_open(library, MODELS, profile="lite")
+    for i in range(4):
+        store.add([many(np.random.default_rng(1), i)])
+    with pytest.raises(LibraryError, match="No space left"):
+        store.close()
+    assert len(open_reader(library).search_vectors("joint", np.eye(DIM, dtype=np.float32)[0], 50, Filter())) == 50
+
+
+def test_codes_tell_near_from_far_whatever_the_axes(tmp_path):
+    """Vectors that differ along few axes, as those of image models do, need turning before codes of one bit an axis."""
+    pytest.importorskip("faiss")
+    rng, dim, media = np.random.default_rng(0), 128, 40
+    scale = np.arange(1, dim + 1) ** -0.5
+    vectors = rng.standard_normal((media * 500, dim)) * scale
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
+
+    def batches():
+        yield np.repeat(np.arange(media), 500), np.arange(len(vectors)) / 2, np.zeros(len(vectors), np.int32), vectors
+
+    assert faiss.build(tmp_path, 0, np.arange(media), np.full(media, 500), dim, batches)
+    index = faiss.open_index(faiss.in_force(tmp_path)[0])
+    found = []
+    for let in (np.ones(media, bool), np.arange(media) % 4 == 1):
+        of_row = np.repeat(let, 500)
+        for query in vectors[::1001].astype(np.float32):
+            products = np.where(of_row, vectors.astype(np.float32) @ query, -2)
+            near = index._candidates(
+                query @ index.rotation, 200, index._passed(let), *index._near_lists(query, index._passed(let), 10**9)
+            )
+            assert of_row[near].all() and len(near) == 200
+            found.append(len(set(near.tolist()) & set(np.argsort(-products)[:10].tolist())) / 10)
+            rows, scores = index.search(query, 10, let)
+            assert np.allclose(scores, products[rows], atol=1e-3) and (np.diff(scores) <= 0).all()
+    assert np.mean(found) > 0.9, "unturned it is .8"
 
 
 def test_spans_within_another_are_not_in_force(tmp_path):

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from data.store import faiss, indices, lance, reader
+from data.store import faiss, indices, lance, lists, reader
 from data.store.base import Filter, MediaRows
 from data.store.lance import create_or_open, open_reader
 from data.types import MediaInfo, Segment
@@ -35,7 +35,7 @@ def large(request, tmp_path_factory):
     rng = np.random.default_rng(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reader, "MOST_RESIDENT_BYTES", 1000)
-        patch.setattr(faiss, "EXACT_ROWS", 0)
+        patch.setattr(lists, "CODES_A_ROW", 10**9)
         patch.setattr(faiss, "installed", lambda: request.param == "faiss")
         with create_or_open(directory, MODELS, profile="lite") as store:
             added = [many(rng, i) for i in range(MEDIA)]

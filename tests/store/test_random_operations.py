@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from data.store import faiss, resident
+from data.store import faiss, lists, resident
 from data.store import reader as reader_module
 from data.store.base import Condition, Filter
 from data.store.lance import create_or_open, open_reader
@@ -46,8 +46,8 @@ def test_same_as_the_reference(how, operations, seed):
         if how in ("tables", "faiss"):
             patch.setattr(reader_module, "MOST_RESIDENT_BYTES", 0)
             patch.setattr(faiss, "installed", lambda: how == "faiss")
-            patch.setattr(faiss, "EXACT_ROWS", 0)
-            patch.setattr(faiss, "LEAST_REFINED", 1)
+            patch.setattr(lists, "CODES_A_ROW", 10**9)
+            patch.setattr(lists, "LEAST_REFINED", 1)
         if how == "whole scans":
             patch.setattr(resident, "MOST_EDITIONS_BY_NAME", 0)
         library, reference = Path(folder) / "library", ReferenceStore()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from data import errors
-from data.store import faiss, manifest, reader, swap, upkeep
+from data.store import faiss, lists, manifest, reader, swap, upkeep
 from data.store.base import Filter
 from data.store.lance import create_or_open, open_reader, read_manifest
 from data.store.manifest import write_manifest
@@ -327,8 +327,8 @@ def test_a_manifest_cannot_name_tables_elsewhere(library):
 def test_indices_are_those_of_the_tables_in_force(library, monkeypatch):
     pytest.importorskip("faiss")
     monkeypatch.setattr(reader, "MOST_RESIDENT_BYTES", 0)
-    monkeypatch.setattr(faiss, "EXACT_ROWS", 0)
-    monkeypatch.setattr(faiss, "LEAST_REFINED", 1)
+    monkeypatch.setattr(lists, "CODES_A_ROW", 10**9)
+    monkeypatch.setattr(lists, "LEAST_REFINED", 1)
     fill(library)
     old = answers(library)
     in_the_making(library, count=6)

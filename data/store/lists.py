@@ -1,0 +1,237 @@
+"""The nearest rows of one memory-mapped copy of vectors: through inverted lists or row by row, whichever is less work.
+
+The lists hold RaBitQ codes (Gao and Long 2024) of the vectors turned at random: 80 bytes for a vector of 512. Codes of
+one bit a dimension tell as much of each dimension, which only turned vectors have in each. What the lists find is
+compared again with the vectors themselves. A filter is known to the lists by a bit for each row and by how many rows of
+each list it lets through, so that lists without any are passed over, and as many are looked at as hold enough.
+Figures: docs/store.md.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+PROBED = 64  # lists looked at, at least
+REFINED = 4  # candidates compared with their vectors for each row wanted
+LEAST_REFINED = 400
+REFINED_BY_ROOT = 0.6  # times the root of all rows: the more there are, the more of them look alike in their codes
+SEEN = 16  # rows that may be returned, in the lists looked at, for each candidate
+CODES_A_ROW = 6  # codes of lists that are looked at in the time in which one row is compared
+PIECE_ROWS = 1024
+RUN_ROWS = 64  # rows side by side that are compared where they lie; fewer are brought together first
+MOST_FILTERS = 8
+
+_memory = threading.local()
+
+
+def faiss() -> Any:
+    import faiss
+
+    return faiss
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One query gives further threads nothing to do, and waiting for them took 40 ms on a machine with other work."""
+    before = faiss().omp_get_max_threads()
+    faiss().omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss().omp_set_num_threads(before)
+
+
+def _tools(dim: int) -> tuple[npt.NDArray[np.float16], Any, Any]:
+    """Room for some vectors, what compares halves with a query, and what that needs: this thread's.
+
+    Asking for memory each time takes longer than filling it; FAISS leaves the scanner to whoever asked for it.
+    """
+    kept: tuple[npt.NDArray[np.float16], Any, Any] | None = getattr(_memory, "tools", None)
+    if kept is None or kept[0].shape[1] != dim:
+        halves = faiss().ScalarQuantizer(dim, faiss().ScalarQuantizer.QT_fp16)
+        scanner = halves.select_InvertedListScanner(faiss().METRIC_INNER_PRODUCT, None, False, None, False)
+        kept = _memory.tools = np.empty((PIECE_ROWS, dim), np.float16), scanner, halves
+    return kept
+
+
+@dataclass(frozen=True, slots=True)
+class _Passed:
+    """What a filter lets through.
+
+    Attributes:
+        bits: a bit for each row; None: all.
+        of_list: (lists,) rows of each.
+    """
+
+    count: int
+    bits: npt.NDArray[np.uint8] | None
+    of_list: npt.NDArray[np.int64]
+
+
+@dataclass(eq=False)
+class VectorIndex:
+    """One copy, open. Safe to share between threads.
+
+    Attributes:
+        path: its folder.
+        editions: (m,) int64, rising.
+        offsets: (m + 1,) rows of edition i are offsets[i]:offsets[i + 1], in order of time.
+        time_s, segment: (n,) of each row.
+        vectors: (n, dim) float16, memory-mapped.
+        rotation: (dim, dim) of the vectors in the lists: `vectors @ rotation`.
+        lists: the FAISS index; its ids are rows.
+    """
+
+    path: Path
+    editions: npt.NDArray[np.int64]
+    offsets: npt.NDArray[np.int64]
+    time_s: npt.NDArray[np.float64]
+    segment: npt.NDArray[np.int32]
+    vectors: npt.NDArray[np.float16]
+    rotation: npt.NDArray[np.float32]
+    lists: Any = field(repr=False)
+    _filters: dict[bytes, _Passed] = field(default_factory=dict, init=False, repr=False)
+
+    def search(
+        self, query: npt.NDArray[np.float32], k: int, allowed: npt.NDArray[np.bool_]
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+        """Rows of the k largest dot products, best first, and the products; fewer only when no more are allowed.
+
+        Args:
+            query: (dim,).
+            allowed: (m,) editions whose rows may be returned.
+        """
+        with _one_thread():
+            passed = self._passed(allowed)
+            refined = max(LEAST_REFINED, REFINED * k, round(REFINED_BY_ROOT * len(self.vectors) ** 0.5))
+            turned = query @ self.rotation
+            near, products = self._near_lists(turned, passed, SEEN * refined)
+            if passed.count > refined + self._sizes[near].sum() / CODES_A_ROW:
+                rows = self._candidates(turned, refined, passed, near, products)
+                if len(rows) >= k:
+                    return self._compared(rows, query, k)
+            return self._compared(self._rows(allowed), query, k)
+
+    def of(self, edition: int) -> tuple[npt.NDArray[Any], ...] | None:
+        """Times, segments and float32 vectors of one edition; None when it is not among these."""
+        place = int(np.searchsorted(self.editions, edition))
+        if place == len(self.editions) or self.editions[place] != edition:
+            return None
+        rows = slice(self.offsets[place], self.offsets[place + 1])
+        return np.array(self.time_s[rows]), np.array(self.segment[rows]), self.vectors[rows].astype(np.float32)
+
+    def places(self, editions: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
+        """(len(editions),) where each stands in `self.editions`; -1 for one that is not there."""
+        found = np.searchsorted(self.editions, editions)
+        there = np.append(self.editions, -1)[found] == editions
+        return np.where(there, found, -1)
+
+    @cached_property
+    def _middles(self) -> npt.NDArray[np.float32]:
+        """(lists, dim)."""
+        middles: npt.NDArray[np.float32] = self.lists.quantizer.reconstruct_n(0, self.lists.nlist)
+        return middles
+
+    @cached_property
+    def _sizes(self) -> npt.NDArray[np.int64]:
+        """(lists,) rows of each."""
+        return np.array([self.lists.get_list_size(i) for i in range(self.lists.nlist)], np.int64)
+
+    @cached_property
+    def _list_of_row(self) -> npt.NDArray[np.uint16]:
+        """(n,); with n lists for n * n rows, 16 bits do up to four thousand million."""
+        out = np.empty(len(self.vectors), np.uint16)
+        for i, size in enumerate(self._sizes.tolist()):
+            if size:
+                out[faiss().rev_swig_ptr(self.lists.invlists.get_ids(i), size)] = i
+        return out
+
+    def _passed(self, allowed: npt.NDArray[np.bool_]) -> _Passed:
+        """Those of the filters asked last are kept, since making them takes longer than a search."""
+        if allowed.all():
+            return _Passed(len(self.vectors), None, self._sizes)
+        key = allowed.tobytes()
+        passed = self._filters.get(key)
+        if passed is None:
+            of_row = np.repeat(allowed, np.diff(self.offsets))
+            count = int(of_row.sum())
+            few = 2 * count <= len(of_row)
+            of_list = np.bincount(self._list_of_row[of_row if few else ~of_row], minlength=self.lists.nlist)
+            bits = np.packbits(of_row, bitorder="little")
+            passed = _Passed(count, bits, of_list if few else self._sizes - of_list)
+            if len(self._filters) >= MOST_FILTERS:
+                self._filters.clear()
+            self._filters[key] = passed
+        return passed
+
+    def _rows(self, allowed: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        """All rows of the allowed editions."""
+        starts, counts = self.offsets[:-1][allowed], np.diff(self.offsets)[allowed]
+        ends = np.cumsum(counts)
+        return np.repeat(starts - (ends - counts), counts) + np.arange(int(counts.sum()))
+
+    def _near_lists(
+        self, turned: npt.NDArray[np.float32], passed: _Passed, rows: int
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+        """The nearest lists that hold so many rows that may be returned, best first, and their middles' products."""
+        products = self._middles @ turned
+        order = np.argsort(-products)
+        order = order[passed.of_list[order] > 0]
+        enough = int(np.searchsorted(np.cumsum(passed.of_list[order]), rows)) + 1
+        near = order[: max(PROBED, enough)]
+        return near, products[near]
+
+    def _candidates(
+        self,
+        turned: npt.NDArray[np.float32],
+        count: int,
+        passed: _Passed,
+        near: npt.NDArray[np.intp],
+        products: npt.NDArray[np.float32],
+    ) -> npt.NDArray[np.int64]:
+        """The rows, rising, that are nearest by their codes."""
+        selector = None if passed.bits is None else faiss().IDSelectorBitmap(passed.bits)
+        options = faiss().SearchParametersIVF(nprobe=len(near), sel=selector)
+        scores, rows, pointer = np.empty(count, np.float32), np.empty(count, np.int64), faiss().swig_ptr
+        near = near.astype(np.int64)
+        self.lists.search_preassigned_c(  # the wrapper without "_c" takes no filter
+            1, pointer(turned), count, pointer(near), pointer(products), pointer(scores), pointer(rows), False, options
+        )
+        return np.sort(rows[rows >= 0])
+
+    def _compared(
+        self, rows: npt.NDArray[np.int64], query: npt.NDArray[np.float32], k: int
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+        """The k nearest of `rows`, which rise, by their vectors.
+
+        FAISS multiplies the halves where they lie; numpy takes ten times as long to widen them alone.
+        """
+        pointer, query = faiss().swig_ptr, np.ascontiguousarray(query)
+        piece, scanner, _ = _tools(len(query))
+        scanner.set_query(pointer(query))
+        scanner.set_list(0, 0.0)
+        k = min(k, len(rows))
+        scores, best = np.full(k, -np.inf, np.float32), np.full(k, -1, np.int64)
+        ends = np.append(np.flatnonzero(np.diff(rows) != 1) + 1, len(rows))
+        side_by_side = len(rows) >= RUN_ROWS * len(ends)
+        start = 0
+        for end in ends.tolist() if side_by_side else range(PIECE_ROWS, len(rows) + PIECE_ROWS, PIECE_ROWS):
+            some = rows[start:end]
+            if side_by_side:
+                halves = self.vectors[some[0] : some[0] + len(some)]
+            else:  # mode "raise" would copy twice
+                halves = self.vectors.take(some, axis=0, out=piece[: len(some)], mode="clip")
+            codes = halves.view(np.uint8)
+            scanner.scan_codes(len(some), pointer(codes), pointer(some), pointer(scores), pointer(best), k)
+            start = end
+        order = np.lexsort((best, -scores))
+        return best[order], scores[order]
