@@ -1,7 +1,8 @@
 """The Store protocol: what the indexer writes and the search reads, whatever database is behind it.
 
-Five tables. `files`: path -> content, one row a path, failures with their reason. `media`: one row a content; its row
-is written last, so a medium without it is unfinished and invisible. `segments`, `frames` and `texts`: rows of a medium.
+Six tables. `files`: path -> content, one row a path, failures with their reason. `media`: one row a content; its row
+is written last, so a medium without it is unfinished and invisible. `segments`, `frames`, `texts` and `meanings` (the
+vectors of captions): rows of a medium.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from data.types import (
     Vectors,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+MEANING = "meaning"  # among a medium's stages: the model that made the vectors of its captions
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +183,22 @@ class Store(Protocol):
 
     def put_many_texts(self, channel: TextChannel, batch: Sequence[tuple[str, Sequence[TextSpan], str]]) -> None:
         """put_texts of several media, (media_id, spans, stage) each once, at the cost of one."""
+        ...
+
+    def put_captions(self, batch: Sequence[tuple[str, Sequence[TextSpan], str, Vectors]], *, model: str) -> None:
+        """put_many_texts of captions with their vectors, (media_id, spans, stage, (n spans, dim)).
+
+        Args:
+            model: what made the vectors, noted as the stage MEANING; captions put without vectors take the note away.
+        """
+        ...
+
+    def search_meanings(self, vector: npt.NDArray[np.float32], k: int, where: Filter) -> list[TextHit]:
+        """The k captions whose vectors are nearest by dot product, best first; fewer only when no more have vectors."""
+        ...
+
+    def sample_meanings(self, most: int) -> Vectors:
+        """Up to `most` captions' vectors spread evenly over the library."""
         ...
 
     def put_fields(self, fields: Mapping[str, Mapping[str, FieldValue]]) -> None:

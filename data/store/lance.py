@@ -1,4 +1,4 @@
-"""The library in LanceDB: five tables in one directory, one writer, any number of readers.
+"""The library in LanceDB: six tables in one directory, one writer, any number of readers.
 
 Each table commits on its own, so the order of writing makes a medium whole or invisible: frames, segments and texts
 under a new edition, the paths, and last the row of `media` that puts the edition in force (see data.store.rows). What a
@@ -32,11 +32,11 @@ from data.store.manifest import (
     read_manifest,
     unwritable,
 )
+from data.store.put_texts import put_texts
 from data.store.resident import Media, edition_filter
 from data.store.rows import (
     check,
     check_fields,
-    check_texts,
     decode,
     encode,
     file_columns,
@@ -46,7 +46,7 @@ from data.store.rows import (
     segment_table,
     text_table,
 )
-from data.types import FieldValue, TextChannel, TextSpan
+from data.types import FieldValue, TextChannel, TextSpan, Vectors
 
 __all__ = ["LanceStore", "Manifest", "create_or_open", "open_reader", "read_manifest"]
 
@@ -209,30 +209,11 @@ class LanceStore(reader.Reader):
 
     def put_many_texts(self, channel: TextChannel, batch: Sequence[tuple[str, Sequence[TextSpan], str]]) -> None:
         """`put_texts` of several media, (media_id, spans, stage) each once, at the cost of one; each whole or not."""
-        written, rows, old = [], [], []
-        for _, spans, _ in batch:
-            check_texts(spans)
-            if any(span.channel != channel for span in spans):
-                raise ValueError(f"texts of other channels than {channel!r}")
-        with self._writing():
-            media = self._current()
-            for media_id, spans, stage in batch:
-                row = media.table.slice(media.row_of[media_id], 1).to_pylist()[0]
-                edition, self._next_edition = self._next_edition, self._next_edition + 1
-                every = [*(span for span in self.texts(media_id) if span.channel != channel), *spans]
-                stages = {**json.loads(row["stages"]), channel: stage}
-                row |= {"texts_edition": edition, "n_texts": len(every), "stages": json.dumps(stages)}
-                written.append((edition, every))
-                rows.append(row)
-                old.append(self._texts_of[media_id])
-            if any(every for _, every in written):
-                self._tables["texts"].add(text_table(written, self._schemas["texts"]))
-            self._upsert("media", "media_id", rows)
-            self._texts_of.update(
-                (media_id, edition) for (media_id, *_), (edition, _) in zip(batch, written, strict=True)
-            )
-            self._delete_texts(old)
-            indices.tidy(self._tables)
+        put_texts(self, channel, batch)
+
+    def put_captions(self, batch: Sequence[tuple[str, Sequence[TextSpan], str, Vectors]], *, model: str) -> None:
+        """put_many_texts of captions with their vectors, (media_id, spans, stage, (n spans, dim)), made by `model`."""
+        put_texts(self, "caption", [each[:3] for each in batch], [each[3] for each in batch], model)
 
     def put_fields(self, fields: Mapping[str, Mapping[str, FieldValue]]) -> None:
         """media_id -> fields, replacing those of each medium named; unknown media are passed over.
@@ -333,6 +314,7 @@ class LanceStore(reader.Reader):
             ("segments", "n_segments", media.editions),
             ("frames", "n_frames", media.editions),
             ("texts", "n_texts", media.column("texts_edition")),
+            ("meanings", "n_meanings", media.column("texts_edition")),
         ):
             column = self._tables[table].search().select(["edition"]).to_arrow()["edition"].to_numpy()
             editions, found = np.unique(column, return_counts=True)
@@ -343,7 +325,7 @@ class LanceStore(reader.Reader):
                 return None
             there[table] = editions
         frames = np.unique(np.concatenate([media.editions, there["segments"], there["frames"]]))
-        return media, names, frames, there["texts"]
+        return media, names, frames, np.union1d(there["texts"], there["meanings"])
 
     def _upsert(self, table: str, key: str, columns: Sequence[Mapping[str, Any]]) -> None:
         import pyarrow as pa
@@ -381,7 +363,7 @@ class LanceStore(reader.Reader):
             self._changed = True
 
     def _delete_texts(self, editions: Iterable[int]) -> None:
-        self._delete_editions(editions, "texts")
+        self._delete_editions(editions, "texts", "meanings")
 
     def _delete_editions(self, editions: Iterable[int], *tables: str) -> None:
         every = np.array(list(editions), dtype=np.int64)

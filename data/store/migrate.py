@@ -34,6 +34,7 @@ def upgrade(directory: Path, manifest: Manifest) -> Manifest:
         database = lancedb.connect(str(directory / manifest.tables))
         if manifest.schema_version == 1:
             _from_1(database, schemas(manifest.models))
+        _from_2(database, schemas(manifest.models))
         upgraded = replace(manifest, schema_version=SCHEMA_VERSION)
         write_manifest(directory, upgraded)
     except (OSError, RuntimeError, ValueError) as error:
@@ -56,13 +57,24 @@ def _from_1(database: Any, wanted: dict[str, Any]) -> None:
         ),
         ("segments", {"seen": "''"}),
     ):
-        opened = database.open_table(table)
-        missing = {name: value for name, value in columns.items() if name not in opened.schema.names}
-        if missing:
-            opened.add_columns(missing)
-            opened.alter_columns(*({"path": name, "nullable": True} for name in missing))
+        _add_columns(database.open_table(table), columns)
     if "texts" not in database.table_names():
         database.create_table("texts", schema=wanted["texts"])
     texts = database.open_table("texts")
     if not texts.list_indices():
         index_words(texts)
+
+
+def _from_2(database: Any, wanted: dict[str, Any]) -> None:
+    """3 brought the vectors of captions; the next run of `index` makes them."""
+    _add_columns(database.open_table("media"), {"n_meanings": "cast(0 as bigint)"})
+    if "meanings" not in database.table_names():
+        database.create_table("meanings", schema=wanted["meanings"])
+
+
+def _add_columns(table: Any, columns: dict[str, str]) -> None:
+    """Those it lacks; name -> value, an expression."""
+    missing = {name: value for name, value in columns.items() if name not in table.schema.names}
+    if missing:
+        table.add_columns(missing)
+        table.alter_columns(*({"path": name, "nullable": True} for name in missing))

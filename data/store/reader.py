@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from data.errors import IndexMismatch, LibraryBusy
-from data.store import conditions, faiss, on_disk
+from data.store import conditions, faiss, meanings, on_disk
 from data.store.base import FileRow, Filter, FrameVectors, StoreStats
 from data.store.create import FOREIGN, open_tables, size_bytes
-from data.store.faiss import VectorIndex
+from data.store.lists import VectorIndex
 from data.store.manifest import VECTORS, Manifest, damaged
-from data.store.resident import MOST_IDS_BY_NAME, Media, Rows, nearest_held, read_rows, vector_rows
+from data.store.resident import MOST_IDS_BY_NAME, Media, Rows, nearest_held, read_rows, spread, vector_rows
 from data.store.rows import decode, file_rows, media_item, one_of, schemas, segment, text_spans, vector_column
 from data.store.words import best_spans
 from data.types import Hit, MediaItem, Segment, TextChannel, TextHit, TextSpan, Vectors
@@ -159,6 +159,18 @@ class Reader:
 
         return self._consistent(read)
 
+    def search_meanings(self, vector: npt.NDArray[np.float32], k: int, where: Filter) -> list[TextHit]:
+        """The k captions nearest by dot product, best first, exactly. vector: (dim,) of the first channel's model."""
+        return self._consistent(lambda media: meanings.best(self, media, vector, k, self._allowed(media, where)))
+
+    def meanings(self, media_id: str) -> tuple[list[TextSpan], Vectors]:
+        """Captions of one medium that have vectors, and those, (n, dim)."""
+        return self._consistent(lambda media: meanings.of_one(self, media, media_id))
+
+    def sample_meanings(self, most: int) -> Vectors:
+        """Up to `most` captions' vectors, (n, dim), spread evenly over the library."""
+        return self._consistent(lambda media: meanings.sample(self, media, most))
+
     def stages(self) -> dict[str, dict[str, str]]:
         """media_id -> what was done to it, of all finished media."""
 
@@ -179,9 +191,9 @@ class Reader:
                 if held is None:
                     return None
                 vectors = held.columns[column]
-                return vectors[_spread(len(vectors), most)]
+                return vectors[spread(len(vectors), most)]
             frames = self._tables["frames"]
-            found = frames.take_offsets(_spread(frames.count_rows(), most).tolist()).select([column]).to_arrow()
+            found = frames.take_offsets(spread(frames.count_rows(), most).tolist()).select([column]).to_arrow()
             return vector_rows(found[column])
 
         return self._consistent(read)
@@ -364,10 +376,6 @@ class Reader:
         for media_id, path in zip(found["media_id"].to_pylist(), found["path"].to_pylist(), strict=True):
             paths[decode(media_id)].append(decode(path))
         return paths
-
-
-def _spread(count: int, most: int) -> npt.NDArray[np.intp]:
-    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.intp)) if count else np.empty(0, np.intp)
 
 
 def _frame_columns(channel: str) -> tuple[str, ...]:

@@ -186,6 +186,11 @@ def _array(column: pa.ChunkedArray, keep: npt.NDArray[np.bool_]) -> npt.NDArray[
     return out
 
 
+def spread(count: int, most: int) -> npt.NDArray[np.intp]:
+    """Up to `most` of the numbers under count, evenly."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.intp)) if count else np.empty(0, np.intp)
+
+
 def vector_rows(column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
     """A column of vectors as (n, dim) float32."""
     return _array(column, np.ones(len(column), dtype=bool))

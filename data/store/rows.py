@@ -1,8 +1,9 @@
-"""The five tables: their schemas, and values to rows and back. All text is escaped here, and nowhere else.
+"""The six tables: their schemas, and values to rows and back. All text is escaped here, and nowhere else.
 
 Every medium written gets an `edition`, a number never used twice in a library. `frames` and `segments` carry it, and
 the row of `media` names the edition in force: that one row makes a medium visible, or replaces it, as a whole. Texts
-have an edition of their own, so that a later pass (speech, captions) replaces them and leaves the frames alone.
+have an edition of their own, so that a later pass (speech, captions) replaces them and leaves the frames alone; the
+vectors of captions go with the texts.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from data.store.base import FileRow, MediaRows
+from data.store.base import MEANING, FileRow, MediaRows
 from data.types import (
     TEXT_CHANNELS,
     Box,
@@ -100,6 +101,7 @@ def schemas(models: Mapping[str, Mapping[str, Any]]) -> dict[str, pa.Schema]:
                 ("n_texts", whole),
                 ("stages", text),
                 ("fields", text),
+                ("n_meanings", whole),
             ]
         ),
         "segments": pa.schema(
@@ -120,6 +122,16 @@ def schemas(models: Mapping[str, Mapping[str, Any]]) -> dict[str, pa.Schema]:
                 ("end_s", real),
                 ("text", text),
                 ("more", text),  # language, box, words and source, JSON
+            ]
+        ),
+        "meanings": pa.schema(
+            [
+                ("edition", whole),  # of the texts
+                ("start_s", real),
+                ("end_s", real),
+                ("text", text),
+                # of the first channel's model, which embeds words as well
+                ("vector", pa.list_(pa.float16(), next(iter(models.values()))["dim"])),
             ]
         ),
         "frames": pa.schema(
@@ -182,8 +194,9 @@ def media_columns(rows: MediaRows, edition: int) -> dict[str, Any]:
         "n_frames": len(rows.times_s),
         "texts_edition": edition,
         "n_texts": len(rows.texts),
-        "stages": json.dumps(dict(rows.stages)),
+        "stages": json.dumps({stage: how for stage, how in rows.stages.items() if stage != MEANING}),
         "fields": json.dumps(dict(rows.fields)),
+        "n_meanings": 0,
     }
 
 

@@ -122,6 +122,7 @@ def _copied(store: Any, making: Path) -> bool:
             ("frames", media.editions, "n_frames"),
             ("segments", media.editions, "n_segments"),
             ("texts", media.column("texts_edition"), "n_texts"),
+            ("meanings", media.column("texts_edition"), "n_meanings"),
         ):
             copy = database.create_table(name, schema=schemas[name])
             copy.add(pa.RecordBatchReader.from_batches(schemas[name], _rows_of(tables[name], editions)))
@@ -148,7 +149,7 @@ def _pinned(store: Any) -> tuple[Media, dict[str, Any]]:
     database = lancedb.connect(str(store.directory / store.manifest.tables))
     while True:
         media = store._current()
-        versions = {name: store._tables[name].version for name in ("files", "frames", "segments", "texts")}
+        versions = {name: store._tables[name].version for name in store._tables if name != "media"}
         if store._tables["media"].version == media.version:
             break
     tables = {name: database.open_table(name) for name in versions}

@@ -13,7 +13,7 @@ from data.types import Hit, MediaItem, TextHit
 
 class ReferenceStore:
     def __init__(self):
-        self.paths, self.contents = {}, {}
+        self.paths, self.contents, self.vectors_of = {}, {}, {}
 
     def files(self):
         return dict(self.paths)
@@ -29,7 +29,9 @@ class ReferenceStore:
         for rows in batch:
             self.paths[rows.file.path] = rows.file
             self.contents.pop(rows.media_id, None)
-            self.contents[rows.media_id] = rows
+            stages = {stage: how for stage, how in rows.stages.items() if stage != "meaning"}
+            self.contents[rows.media_id] = replace(rows, stages=stages)
+            self.vectors_of.pop(rows.media_id, None)
         self._sweep()
 
     def record_files(self, rows):
@@ -73,11 +75,34 @@ class ReferenceStore:
     def put_texts(self, media_id, channel, spans, *, stage):
         rows = self.contents[media_id]
         texts = [*(span for span in rows.texts if span.channel != channel), *spans]
-        self.contents[media_id] = replace(rows, texts=texts, stages={**rows.stages, channel: stage})
+        stages = {**rows.stages, channel: stage}
+        if channel == "caption":
+            stages.pop("meaning", None)
+            self.vectors_of.pop(media_id, None)
+        self.contents[media_id] = replace(rows, texts=texts, stages=stages)
 
     def put_many_texts(self, channel, batch):
         for media_id, spans, stage in batch:
             self.put_texts(media_id, channel, spans, stage=stage)
+
+    def put_captions(self, batch, *, model):
+        for media_id, spans, stage, vectors in batch:
+            self.put_texts(media_id, "caption", spans, stage=stage)
+            self.contents[media_id].stages["meaning"] = model
+            self.vectors_of[media_id] = vectors
+
+    def search_meanings(self, vector, k, where):
+        hits = [
+            TextHit(media_id, span, float(score))
+            for media_id, vectors in self.vectors_of.items()
+            if media_id in self.contents and self._lets(where, media_id)
+            for span, score in zip(self.texts(media_id, ("caption",)), vectors @ vector, strict=True)
+        ]
+        return sorted(hits, key=lambda hit: -hit.score)[:k]
+
+    def sample_meanings(self, most):
+        every = [vectors for media_id, vectors in self.vectors_of.items() if media_id in self.contents]
+        return np.concatenate(every)[:most]
 
     def put_fields(self, fields):
         for media_id, values in fields.items():

@@ -8,11 +8,13 @@ import tarfile
 import time
 from pathlib import Path
 
+import lancedb
 import numpy as np
 import pytest
 
 from data.store.base import SCHEMA_VERSION, Filter
 from data.store.lance import create_or_open, open_reader, read_manifest
+from data.types import TextSpan
 from tests.store.made import MODELS, medium, spans
 
 HERE = Path(__file__).parent
@@ -80,3 +82,23 @@ def test_a_newer_library_is_left_alone(old):
     assert sorted(str(path) for path in old.rglob("*") if path.name != "library.lock") == [
         p for p in before if not p.endswith(".lock")
     ]
+
+
+def test_a_library_of_schema_2_gets_room_for_the_vectors_of_captions(tmp_path):
+    library = tmp_path / "two"
+    caption = [TextSpan("caption", "a dog", 0.0, 1.0)]
+    with create_or_open(library, MODELS, profile="lite") as store:
+        store.add([medium("m1", "/one.mp4")])
+        store.put_texts("m1", "caption", caption, stage="c")
+    database = lancedb.connect(str(library / "tables"))
+    database.drop_table("meanings")
+    database.open_table("media").drop_columns(["n_meanings"])
+    manifest = json.loads((library / "library.json").read_text())
+    (library / "library.json").write_text(json.dumps({**manifest, "schema_version": 2}))
+    with open_reader(library, MODELS) as store:
+        assert store.texts("m1", ("caption",)) == caption
+        assert store.search_meanings(np.eye(16, dtype=np.float32)[0], 5, Filter()) == []
+    with create_or_open(library, MODELS, profile="lite") as store:
+        store.put_captions([("m1", caption, "c", np.eye(16, dtype=np.float32)[:1])], model="toy@1")
+        assert store.search_meanings(np.eye(16, dtype=np.float32)[0], 5, Filter())[0].span.text == "a dog"
+    assert read_manifest(library).schema_version == SCHEMA_VERSION
