@@ -15,6 +15,7 @@ from data.types import Color, Segment, TextSpan
 from search import words
 from search.channels import Mention
 
+SHARE_POWER = 1.0  # of the share of the question's words that stand in a text
 _AT_THE_WORD = 1.02  # a sentence's curve is flat but for the second at which its word falls
 
 
@@ -23,9 +24,10 @@ class Place:
     """One span in which something was found.
 
     Attributes:
-        strength: in [0, 1]: share of the words, raised or lowered by BM25's order.
-        share: of the question's words that stand there.
+        strength: in [0, 1]: share of the words, raised or lowered by BM25's order; or how near the meanings are.
+        share: of the question's words that stand there; of a meaning the probability that it is the one asked for.
         second: where to open; None for a still.
+        similarity: cosine of question and text where it was found by its meaning, otherwise None.
     """
 
     span: TextSpan
@@ -33,6 +35,11 @@ class Place:
     share: float
     words: tuple[str, ...]
     second: float | None
+    similarity: float | None = None
+
+    @property
+    def channel(self) -> str:
+        return self.span.channel if self.similarity is None else "meaning"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,7 @@ def in_texts(store: Store, mention: Mention, k: int, where: Filter) -> tuple[dic
     for hit in hits:
         share, found = words.found(term.text, hit.span.text, phrase=term.phrase)
         if share > 0:
-            strength = share * (0.5 + 0.5 * hit.score / max(best, 1e-9))
+            strength = share**SHARE_POWER * (0.5 + 0.5 * hit.score / max(best, 1e-9))
             second = words.first_second(term.text, hit.span)
             out[hit.media_id].append(Place(hit.span, strength, share, found, second))
     return out, len(hits) < k

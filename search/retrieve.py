@@ -162,7 +162,8 @@ def view(
 
 def height_of(mention: Mention, curve: mentions.Curve) -> npt.NDArray[np.float32]:
     """(n,) what a mention adds at each frame, in deviations."""
-    heights = np.full(len(curve.strength), fuse.HEIGHTS.get(mention.channel, 0.0), np.float32)
+    of_channel = fuse.DEMANDED if mention.demanded else fuse.HEIGHTS
+    heights = np.full(len(curve.strength), of_channel.get(mention.channel, 0.0), np.float32)
     for index, place in enumerate(curve.places):
-        heights[curve.place_of_frame == index] = fuse.HEIGHTS[place.span.channel]
+        heights[curve.place_of_frame == index] = of_channel[place.span.channel]
     return heights * curve.strength * np.float32(mention.term.weight)
