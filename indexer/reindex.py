@@ -10,6 +10,7 @@ from data.settings import Settings
 from data.store import swap
 from data.store.lance import LanceStore, create_or_open, open_reader
 from data.types import TextChannel
+from indexer.embed_texts import embed_captions
 from indexer.listen import is_done
 from indexer.pipeline import IndexReport, index
 from indexer.progress import Progress
@@ -56,6 +57,7 @@ def reindex(
             with create_or_open(beside, identities, profile=models.profile) as new:
                 _refuse_loss(library, wanted, new)
                 _carry(old, new)
+                embed_captions(new, models.joint)
         swap.swap_in(library)
     return report
 

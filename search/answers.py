@@ -18,10 +18,8 @@ from search.retrieve import View, height_of
 
 # A text that holds every word of the question answers it with this probability; fewer words count by their square.
 TEXT_TRUST = 0.9
-# Logistic of the standing over the library's chance level, fitted over the samples' questions with and without an
-# answer, in the samples alone and in a library of two and a half times as many frames. At one half 7 % of the answered
-# questions are taken for unanswered, and 9 of the 10 others, in both.
-_SLOPE, _MIDDLE = 2.0, 0.5
+# A caption that means the same adds so much of its own probability: by itself it never passes one half.
+MEANING_TRUST = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +114,9 @@ def score(sight: Sight, model: JointEmbedder, background: Background) -> float:
             continue
         index = int(curve.place_of_frame[peak])
         share = curve.places[index].share if index >= 0 else float(curve.strength[peak])
-        if not mention.demanded:
+        if index >= 0 and curve.places[index].channel == "meaning":
+            told.append(MEANING_TRUST * share)
+        elif not mention.demanded:
             told.append(TEXT_TRUST * share**2)
         elif mention.in_texts:
             demanded *= TEXT_TRUST * share
@@ -132,9 +132,7 @@ def _match(sight: Sight, row: int, model: JointEmbedder, background: Background)
     if part.modality is None:
         return fuse.there(float(sight.view.standing[row, peak]))
     if part.modality == "text":
-        location, scale = background.best_of_library
-        above = (float(similarity) / background.deviation - location) / scale
-        return float(1 / (1 + np.exp(-_SLOPE * (above - _MIDDLE))))
+        return float(background.probability(similarity))
     raw = np.asarray([[float(sight.view.frames.vectors[peak] @ vector)]], np.float32)
     return float(model.match_probability(vector[None], raw, "image")[0, 0])
 
@@ -217,8 +215,9 @@ def _lines(number: int, sight: Sight) -> list[tuple[tuple[int, str, str], Eviden
         index = int(curve.place_of_frame[peak])
         if index < 0:
             line = Evidence(mention.channel, 0, strength, at_s, f"{mention.channel} {mention.term.text!r}")
+        elif (place := curve.places[index]).similarity is not None:
+            line = Evidence("meaning", 0, place.similarity, place.second, f"described as {place.span.text!r}")
         else:
-            place = curve.places[index]
             verb = {"speech": "said", "screen": "written", "caption": "described"}[place.span.channel]
             detail = f"{verb}: {words.joined(place.words)}"
             line = Evidence(place.span.channel, 0, min(strength, 1.0), place.second, detail, place.words)

@@ -77,6 +77,10 @@ class Event:
     relation: Relation | None = None
     within_s: float | None = None
 
+    def vectors_of(self, term: Term) -> list[npt.NDArray[np.float32]]:
+        """Of wanted words that are looked for in what is seen: one, or none."""
+        return [part.vector for part in self.parts if part.channel == "words" and part.label == term.text][:1]
+
     @property
     def demands(self) -> tuple[Mention, ...]:
         return tuple(mention for mention in self.mentions if mention.demanded and mention.term.weight > 0)

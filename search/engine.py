@@ -56,7 +56,7 @@ class SearchEngine:
         if models is not None:
             self._check(models)
         self.store: Store = open_reader(self.library)
-        self._background_of: tuple[int, bytes] | None = None
+        self._backgrounds: dict[str, tuple[tuple[int, bytes], Background]] = {}
 
     @cached_property
     def models(self) -> ModelSet:
@@ -113,6 +113,25 @@ class SearchEngine:
         """
         query = self.query(query) if isinstance(query, str) else query
         timing = Timing()
+        best, event, fusion, background = self._best(query, timing)
+        with timing("rerank"):
+            best = rerank.reranked(query, best, self.models, self.settings)
+        with timing("localise"):
+            best = self._localised(query, best, event, fusion, background)
+        if query.steps:  # chains are ranked by their heights: what is shown stands by its score
+            best = sorted(best, key=lambda answer: -answer.moment.score)
+        found_moments = tuple(answer.moment for answer in best)
+        matches = sum(moment.score >= LEAST_PROBABILITY for moment in found_moments)
+        no_match = not best or found_moments[0].score < LEAST_PROBABILITY
+        return SearchResponse(query, found_moments, no_match, timing.total(), matches)
+
+    def count(self, query: Query) -> int:
+        """How many of the first query.k moments are likely what was asked: `search` without its second look."""
+        best, *_ = self._best(query, Timing())
+        return sum(answer.moment.score >= LEAST_PROBABILITY for answer in best)
+
+    def _best(self, query: Query, timing: Timing) -> tuple[list[answers.Answer], Event, fuse.Fusion, Background]:
+        """The answers by what is stored, best first, and what the first event was compared by."""
         with timing("embed"):
             background = self._background()
             events = events_of(query, self.models.joint, self.store, background.sample)
@@ -121,7 +140,7 @@ class SearchEngine:
         depth = max(FIRST_DEPTH, 4 * query.k)
         while True:
             with timing("retrieve"):
-                asked = retrieve.ask(self.store, events, depth, where)
+                asked = retrieve.ask(self.store, events, depth, where, self._background_of_captions())
             with timing("moments"):
                 found = self._found(query, events, fusions, asked, background)
                 kept = self._folded(query, found)
@@ -129,17 +148,7 @@ class SearchEngine:
                 break
             depth *= 4
         with timing("score"):
-            best = self._answers(kept, background)
-        with timing("rerank"):
-            best = rerank.reranked(query, best, self.models, self.settings)
-        with timing("localise"):
-            best = self._localised(query, best, events[0], fusions[0], background)
-        if query.steps:  # chains are ranked by their heights: what is shown stands by its score
-            best = sorted(best, key=lambda answer: -answer.moment.score)
-        found_moments = tuple(answer.moment for answer in best)
-        matches = sum(moment.score >= LEAST_PROBABILITY for moment in found_moments)
-        no_match = not best or found_moments[0].score < LEAST_PROBABILITY
-        return SearchResponse(query, found_moments, no_match, timing.total(), matches)
+            return self._answers(kept, background), events[0], fusions[0], background
 
     def similar(
         self,
@@ -207,12 +216,16 @@ class SearchEngine:
 
     def _background(self) -> Background:
         """Of the library as it is now; a writer may have changed it since the last question."""
-        sample = self.store.sample_vectors(CHANNEL, retrieve.SAMPLE_FRAMES)
+        return self._kept_background("frames", self.store.sample_vectors(CHANNEL, retrieve.SAMPLE_FRAMES))
+
+    def _background_of_captions(self) -> Background:
+        return self._kept_background("captions", self.store.sample_meanings(retrieve.SAMPLE_FRAMES))
+
+    def _kept_background(self, name: str, sample: Vectors) -> Background:
         key = (len(sample), sample[::61, :8].tobytes())
-        if key != self._background_of:
-            self._background_kept = Background(self.models.joint, self.settings.cache / "search", sample)
-            self._background_of = key
-        return self._background_kept
+        if name not in self._backgrounds or self._backgrounds[name][0] != key:
+            self._backgrounds[name] = key, Background(self.models.joint, self.settings.cache / "search", sample)
+        return self._backgrounds[name][1]
 
     def _found(
         self,

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from data.store.base import Filter, FrameVectors, Store
 from data.types import Color
-from search import fuse, mentions
+from search import fuse, meaning, mentions
 from search.background import SAMPLE, Background
 from search.channels import CHANNEL, Event, Mention
 
@@ -79,8 +79,10 @@ def fit(event: Event, background: Background) -> fuse.Fusion:
     return fuse.fit(sample, [part.weight for part in event.parts])
 
 
-def ask(store: Store, events: Sequence[Event], depth: int, where: Filter) -> Found:
+def ask(store: Store, events: Sequence[Event], depth: int, where: Filter, captions: Background | None = None) -> Found:
     """The `depth` nearest frames of every part that attracts and the `depth` best spans of every wanted mention.
+
+    What is not demanded word for word is also looked for among the `depth` captions nearest in meaning.
 
     What is unwanted is looked for in all that is said and written in the candidates, however many say it better.
     """
@@ -99,6 +101,9 @@ def ask(store: Store, events: Sequence[Event], depth: int, where: Filter) -> Fou
                 if mention.demanded:
                     must = set(places) if must is None else must & set(places)
                 else:
+                    for vector in event.vectors_of(mention.term) if captions is not None else ():
+                        for media_id, meant in meaning.places(store, vector, captions, depth, where).items():
+                            places.setdefault(media_id, []).extend(meant)
                     by_words.update(dict.fromkeys(places))
             all_places[-1].append(places)
     if must is None:
@@ -165,5 +170,5 @@ def height_of(mention: Mention, curve: mentions.Curve) -> npt.NDArray[np.float32
     of_channel = fuse.DEMANDED if mention.demanded else fuse.HEIGHTS
     heights = np.full(len(curve.strength), of_channel.get(mention.channel, 0.0), np.float32)
     for index, place in enumerate(curve.places):
-        heights[curve.place_of_frame == index] = of_channel[place.span.channel]
+        heights[curve.place_of_frame == index] = of_channel[place.channel]
     return heights * curve.strength * np.float32(mention.term.weight)

@@ -193,8 +193,8 @@ class Store(Protocol):
         """
         ...
 
-    def search_meanings(self, vector: npt.NDArray[np.float32], k: int, where: Filter) -> list[TextHit]:
-        """The k captions whose vectors are nearest by dot product, best first; fewer only when no more have vectors."""
+    def search_meanings(self, vector: npt.NDArray[np.float32], k: int, where: Filter) -> tuple[list[TextHit], Vectors]:
+        """The k captions nearest by dot product, best first, and their vectors; fewer only when no more have any."""
         ...
 
     def sample_meanings(self, most: int) -> Vectors:

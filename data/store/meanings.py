@@ -43,8 +43,8 @@ def meaning_table(batch: Sequence[tuple[int, Sequence[TextSpan], Vectors]], sche
 
 def best(
     store: Reader, media: Media, vector: npt.NDArray[np.float32], k: int, allowed: npt.NDArray[np.bool_]
-) -> list[TextHit] | None:
-    """The k nearest captions of the allowed (m,) media; None when rows are missing."""
+) -> tuple[list[TextHit], Vectors] | None:
+    """The k nearest captions of the allowed (m,) media, and their vectors; None when rows are missing."""
     rows, editions, counts = _there(media)
     if int(counts.sum()) * len(vector) * 4 <= MOST_BYTES:
         held = _hold(store, editions, counts)
@@ -53,18 +53,20 @@ def best(
         keep = np.repeat(allowed[rows], counts)
         places, scores = nearest(held.columns["vector"], vector, k, keep)
         of = rows[np.searchsorted(held.offsets, places, side="right") - 1]
-        starts, ends, texts = (held.columns[name][places] for name in _COLUMNS[:3])
+        starts, ends, texts, vectors = (held.columns[name][places] for name in _COLUMNS)
     else:
         found = list(_scanned(store, editions[allowed[rows]], vector, k))
         scores = np.concatenate([batch[0] for batch in found] or [np.empty(0, np.float32)])
         order = np.argsort(-scores, kind="stable")[:k]
         scores = scores[order]
-        named, starts, ends, texts = (np.concatenate(part)[order] for part in zip(*(b[1:] for b in found), strict=True))
+        columns = (np.concatenate(part)[order] for part in zip(*(batch[1:] for batch in found), strict=True))
+        named, starts, ends, texts, vectors = columns
         of = rows[np.searchsorted(editions, named)]
-    return [
+    hits = [
         TextHit(media_id, TextSpan("caption", text, _time(start_s), _time(end_s)), float(score))
         for media_id, text, start_s, end_s, score in zip(media.ids(of), texts, starts, ends, scores, strict=True)
     ]
+    return hits, vectors
 
 
 def of_one(store: Reader, media: Media, media_id: str) -> tuple[list[TextSpan], Vectors] | None:
@@ -118,13 +120,14 @@ def _hold(store: Reader, editions: npt.NDArray[np.int64], counts: npt.NDArray[np
 def _scanned(
     store: Reader, editions: npt.NDArray[np.int64], vector: npt.NDArray[np.float32], k: int
 ) -> Iterator[tuple[Any, ...]]:
-    """The best of every batch of a table too large for memory: scores, editions, starts, ends, texts."""
+    """The best of every batch of a table too large for memory: scores, editions, starts, ends, texts, vectors."""
     for batch in store._tables["meanings"].search().select(["edition", *_COLUMNS]).to_batches(batch_size=ROWS_AT_ONCE):
         named = batch["edition"].to_numpy(zero_copy_only=False)
-        vectors = batch["vector"].flatten().to_numpy(zero_copy_only=False).reshape(batch.num_rows, -1)
-        places, scores = nearest(vectors.astype(np.float32), vector, k, np.isin(named, editions))
+        halves = batch["vector"].flatten().to_numpy(zero_copy_only=False).reshape(batch.num_rows, -1)
+        vectors = halves.astype(np.float32)
+        places, scores = nearest(vectors, vector, k, np.isin(named, editions))
         columns = (batch[name].to_numpy(zero_copy_only=False)[places] for name in _COLUMNS[:3])
-        yield scores, named[places], *columns
+        yield scores, named[places], *columns, vectors[places]
 
 
 def _time(time_s: float) -> float | None:

@@ -159,8 +159,8 @@ class Reader:
 
         return self._consistent(read)
 
-    def search_meanings(self, vector: npt.NDArray[np.float32], k: int, where: Filter) -> list[TextHit]:
-        """The k captions nearest by dot product, best first, exactly. vector: (dim,) of the first channel's model."""
+    def search_meanings(self, vector: Any, k: int, where: Filter) -> tuple[list[TextHit], Vectors]:
+        """The k captions nearest by dot product, best first, exactly, and their vectors. vector: (dim,) float32."""
         return self._consistent(lambda media: meanings.best(self, media, vector, k, self._allowed(media, where)))
 
     def meanings(self, media_id: str) -> tuple[list[TextSpan], Vectors]:

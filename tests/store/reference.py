@@ -98,7 +98,7 @@ class ReferenceStore:
             if media_id in self.contents and self._lets(where, media_id)
             for span, score in zip(self.texts(media_id, ("caption",)), vectors @ vector, strict=True)
         ]
-        return sorted(hits, key=lambda hit: -hit.score)[:k]
+        return sorted(hits, key=lambda hit: -hit.score)[:k], None
 
     def sample_meanings(self, most):
         every = [vectors for media_id, vectors in self.vectors_of.items() if media_id in self.contents]

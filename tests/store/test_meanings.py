@@ -29,7 +29,9 @@ def filled(store):
 
 
 def found(store, vector, k=9, where=None):
-    hits = store.search_meanings(vector, k, where or Filter())
+    hits, vectors = store.search_meanings(vector, k, where or Filter())
+    if vectors is not None:  # the reference store keeps none
+        assert vectors @ vector == pytest.approx([hit.score for hit in hits], abs=1e-5)
     return [(hit.media_id, hit.span.text, hit.span.start_s, round(hit.score, 2)) for hit in hits]
 
 

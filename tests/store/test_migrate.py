@@ -97,8 +97,8 @@ def test_a_library_of_schema_2_gets_room_for_the_vectors_of_captions(tmp_path):
     (library / "library.json").write_text(json.dumps({**manifest, "schema_version": 2}))
     with open_reader(library, MODELS) as store:
         assert store.texts("m1", ("caption",)) == caption
-        assert store.search_meanings(np.eye(16, dtype=np.float32)[0], 5, Filter()) == []
+        assert store.search_meanings(np.eye(16, dtype=np.float32)[0], 5, Filter())[0] == []
     with create_or_open(library, MODELS, profile="lite") as store:
         store.put_captions([("m1", caption, "c", np.eye(16, dtype=np.float32)[:1])], model="toy@1")
-        assert store.search_meanings(np.eye(16, dtype=np.float32)[0], 5, Filter())[0].span.text == "a dog"
+        assert store.search_meanings(np.eye(16, dtype=np.float32)[0], 5, Filter())[0][0].span.text == "a dog"
     assert read_manifest(library).schema_version == SCHEMA_VERSION
