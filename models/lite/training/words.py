@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import random
 import re
 from pathlib import Path
 
@@ -29,24 +30,28 @@ def english(wordnet: Path) -> list[str]:
     return list(words)
 
 
-def hypernyms(wordnet: Path) -> dict[str, str]:
-    """Lemma -> first lemma of its first sense's hypernym."""
+def others(wordnet: Path) -> list[str]:
+    """Verbs and 6,000 adjectives."""
+    folder = next(wordnet.rglob("data.verb")).parent
+    first = [
+        [line.split()[4].replace("_", " ").split("(")[0] for line in (folder / file).read_text("latin-1").splitlines()
+         if not line.startswith("  ")]
+        for file in ("data.verb", "data.adj")
+    ]  # fmt: skip
+    return [*first[0], *[word for word in first[1] if 3 < len(word) < 16][:6000]]
+
+
+def glosses(wordnet: Path, count: int, seed: int = 0) -> list[str]:
+    """What WordNet says of visible things, without the things' names."""
     folder = next(wordnet.rglob("data.noun")).parent
-    first, parent = {}, {}
+    found = []
     for line in (folder / "data.noun").read_text("latin-1").splitlines():
-        if not line.startswith("  "):
-            fields = line.split()
-            first[fields[0]] = fields[4].replace("_", " ").lower()
-            if match := re.search(r"@ (\d{8}) n", line):
-                parent[fields[0]] = match[1]
-    found = {}
-    for line in (folder / "index.noun").read_text("latin-1").splitlines():
-        if not line.startswith("  "):
-            fields = line.split()
-            sense = next(field for field in fields[4:] if len(field) == 8 and field.isdigit())
-            if sense in parent:
-                found[fields[0].replace("_", " ")] = first[parent[sense]]
-    return found
+        if not line.startswith("  ") and line.split()[1] in _SEEN | {"04", "18", "20"}:
+            text = line.split("|", 1)[1].split(";")[0].strip()
+            if 12 < len(text) < 80 and "(" not in text:
+                found.append(text)
+    random.Random(seed).shuffle(found)
+    return found[:count]
 
 
 def _counts(folder: Path) -> dict[str, int]:
