@@ -116,6 +116,21 @@ def parse(text: str, fields: Mapping[str, type] | None = None, kinds: Sequence[K
     return Parsed(terms, tuple(steps), tuple(reader.images), tuple(reader.conditions), reader.kinds_left(kinds))
 
 
+def limits(text: str) -> list[tuple[int, int]]:
+    """Where the pieces stand that narrow what may be found (kind:gif, in:trips, price<5, said:hello), as [start, end).
+
+    Raises:
+        QuerySyntaxError: as parse.
+    """
+    out: list[tuple[int, int]] = []
+    at = 0
+    while match := _TOKEN.search(text, at):
+        token, at = _token(text, match.start(), match.end())
+        if token.name and token.name != "image":
+            out.append((token.position, at))
+    return out
+
+
 def _says(tokens: list[_Token]) -> bool:
     """There is something to look for among these."""
     return any(

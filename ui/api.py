@@ -35,12 +35,13 @@ from data.errors import (
 )
 from data.media import picture
 from data.types import Box, ImageQuery, MediaItem, SearchResponse
+from search.limits import Without
 from search.scope import stretch_of
 from ui.app import held
 from ui.app.routes import OUR_NAMES, allow_hosts, clip_url, is_ours, play_url, still_url
 from ui.app.routes import routes as media_routes
 from ui.commands.answers import reply_dict
-from ui.commands.search import as_dict
+from ui.commands.search import as_dict, loosened
 from ui.console import defect
 from ui.text import parse_box, plain
 
@@ -119,7 +120,9 @@ def _search(_: Request, asked: Asked) -> dict[str, Any]:
             asked.text("q"), images=images, kinds=asked.texts("kind"), k=_results(asked),
             group_by=asked.text("group_by"), files=False,
         )  # fmt: skip
-        return _response(engine.search(query), asked.text("q"))
+        response = engine.search(query)
+        loose = loosened(engine, response, asked.texts("kind"), images, files=False)
+        return _response(response, asked.text("q"), loose)
 
 
 def _ask(_: Request, asked: Asked) -> dict[str, Any]:
@@ -200,8 +203,8 @@ def _addresses(item: MediaItem, at_s: float | None) -> dict[str, str]:
     return out
 
 
-def _response(response: SearchResponse, query: str) -> dict[str, Any]:
-    out = as_dict(response, query)
+def _response(response: SearchResponse, query: str, loose: Sequence[Without] = ()) -> dict[str, Any]:
+    out = as_dict(response, query, loose)
     for result, moment in zip(out["results"], response.moments, strict=True):
         result["media_id"] = moment.media.media_id
         result.update(_addresses(moment.media, moment.peak_s))

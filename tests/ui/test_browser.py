@@ -120,5 +120,74 @@ def test_a_gif_is_played_from_its_second_and_its_frame_finds_the_like(page: Any)
     assert page.locator(".card").count() >= 1
 
 
+def test_by_keyboard_alone_and_by_a_copied_address(page: Any, server: str) -> None:
+    """/ to the question, down to the results, along them, Enter opens, Escape closes; the address opens it again."""
+    page.keyboard.press("/")
+    page.keyboard.type("something blue")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".card .score")
+    page.wait_for_timeout(500)
+    focused = (
+        "() => { const host = document.activeElement; return (host.shadowRoot ?? document).activeElement?.ariaLabel }"
+    )
+    labels = page.locator(".card .thumb").evaluate_all("all => all.map(one => one.ariaLabel)")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate(focused) == labels[0]
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(focused) == labels[1]
+    page.keyboard.press("ArrowLeft")
+    film = next(place for place, label in enumerate(labels) if "film.mp4" in label)
+    for _ in range(film):
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".player video")
+    page.wait_for_url("**open=*")
+    at_s, address = stands_at(page), page.url
+    page.locator(".player .after").click()
+    page.wait_for_timeout(500)
+    assert stands_at(page) != at_s, "another result of the same film"
+    page.goto(server)
+    page.goto(address)
+    page.wait_for_selector(".card.open")
+    assert "something+blue" in page.url or "something%20blue" in page.url
+    assert stands_at(page) == pytest.approx(at_s, abs=0.06)
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".player video", state="detached")
+    assert "open=" not in page.url
+
+
+CONTRAST = """(element) => {
+  const parse = (color) => {
+    const n = color.match(/[\\d.]+/g).map(Number);
+    return color.startsWith("color(") ? [...n.slice(0, 3).map((p) => p * 255), n[3] ?? 1] : [...n, 1].slice(0, 4);
+  };
+  const over = (top, under) => top.slice(0, 3).map((part, i) => part * top[3] + under[i] * (1 - top[3]));
+  const layers = [];
+  for (let at = element; at; at = at.parentElement ?? at.getRootNode().host) {
+    layers.push(parse(getComputedStyle(at).backgroundColor));
+  }
+  const behind = layers.reverse().reduce((under, layer) => over(layer, under), [255, 255, 255]);
+  const linear = (part) => (part <= .03928 ? part / 12.92 : ((part + .055) / 1.055) ** 2.4);
+  const light = (rgb) => rgb.map((part, i) => [.2126, .7152, .0722][i] * linear(part / 255)).reduce((a, b) => a + b);
+  const text = over(parse(getComputedStyle(element).color), behind);
+  const [a, b] = [light(text), light(behind)].sort((x, y) => y - x);
+  return (a + .05) / (b + .05);
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_small_text_can_be_read(browser: Any, server: str, scheme: str) -> None:
+    """WCAG 2.2 AA: 4.5 : 1 for text of this size."""
+    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(f"{server}/?q=something+blue")
+    page.wait_for_selector(".card .score")
+    for shown in (".card .name", ".card .stretch", ".card .score", ".card .like", "[data-testid=stCaptionContainer] p",
+                  "[data-testid=stBaseButton-primary] p", "[data-testid=stTextInput] input"):  # fmt: skip
+        assert page.locator(shown).first.evaluate(CONTRAST) >= 4.5, shown
+    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
+    context.close()
+
+
 def test_names_are_shown_as_text(page: Any) -> None:
     assert page.locator(".card .name", has_text="odd [bold]name[red]").count() == 1

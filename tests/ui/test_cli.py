@@ -133,7 +133,7 @@ def test_failures_stand_at_the_end_with_reasons(shelf: Shelf) -> None:
 
 def test_search_json(shelf: Shelf) -> None:
     answer = ask_json("search", "a", "plain", "red", "picture", "-k", 5, "--library", shelf.library)
-    assert set(answer) == {"query", "no_match", "matches", "timing_ms", "results"}
+    assert set(answer) == {"query", "no_match", "matches", "without", "timing_ms", "results"}
     assert answer["query"] == "a plain red picture" and isinstance(answer["no_match"], bool)
     assert [result["rank"] for result in answer["results"]] == [1, 2, 3, 4, 5]
     for result in answer["results"]:
@@ -170,6 +170,19 @@ def test_no_match_is_said_and_the_nearest_listed(shelf: Shelf) -> None:
     said = ask("search", words, "--library", shelf.library)
     assert said.exit_code == 0
     assert said.stdout.startswith("Nothing in this library seems to match") and "film.mp4" in said.stdout
+
+
+def test_the_condition_that_left_nothing_is_named(shelf: Shelf) -> None:
+    """Of the four colours of the film, kept from matching by a condition that is false of it."""
+    question = "a plain red picture kind:gif duration>5"
+    answer = ask_json("search", question, "--library", shelf.library)
+    assert answer["no_match"] is True
+    first, *_ = answer["without"]
+    assert first["limit"] in question and first["limit"] not in first["query"] and first["matches"] >= 1
+    said = ask("search", question, "--library", shelf.library).stdout
+    assert f"without {first['limit']}" in said and "info FILE" not in said
+    assert ask_json("search", first["query"], "--library", shelf.library)["no_match"] is False
+    assert ask_json("search", "a plain red picture", "--library", shelf.library)["without"] == []
 
 
 @pytest.mark.parametrize(
@@ -352,7 +365,7 @@ def test_names_and_seconds_stay_whole_in_eighty_columns(shelf: Shelf, monkeypatc
     ask("search", "a plain red picture", "--library", shelf.library)
     lines = shown.getvalue().splitlines()[1:]
     assert all(len(line) <= 80 for line in lines) and "the same in red.png" in lines[0], shown.getvalue()
-    assert any(re.search(r"…/film\.mp4 +00:0\d\.\d ", line) for line in lines)
+    assert any(re.search(r"/film\.mp4 +00:0\d\.\d ", line) for line in lines)
     shown = terminal(80, monkeypatch, library)
     ask("list", "--library", shelf.library)
     assert any(

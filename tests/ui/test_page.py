@@ -13,9 +13,11 @@ from streamlit.testing.v1 import AppTest
 
 from data.store.lance import open_reader
 from data.types import MediaItem
+from search.query import build
 from tests.conftest import COLOURS
 from tests.ui.conftest import BIG_BYTES, Shelf
 from ui.app import clips, routes
+from ui.app.facets import facets, narrowed
 from ui.app.shown import Spot, card, player
 
 MAIN = str(Path(routes.__file__).with_name("main.py"))
@@ -96,6 +98,52 @@ def test_a_verdict_changes_the_answer_at_once_and_is_kept(page_library: Shelf) -
     assert [(one.query, one.file, one.good) for one in told] == [("a plain colour", str(first.item.path), False)]
     page.text_input(key="q").set_value("another question").run()
     assert not page.session_state.judged.disliked
+
+
+def test_the_limit_that_left_nothing_is_dropped_by_a_click(page_library: Shelf) -> None:
+    page = run_page()
+    page.text_input(key="q").set_value("a plain red picture duration>5").run()
+    page.button_group(key="kinds").set_value(["gif"]).run()
+    assert "Nothing in this library seems to match" in page.info[0].value
+    labels = [button.label for button in page.button if button.key and button.key.startswith("loose")]
+    assert labels and all("without" in label for label in labels)
+    page.button(key="loose 0").click().run()
+    assert not page.exception and not page.info and page.session_state.spots
+    assert page.text_input(key="q").value == "a plain red picture" or not page.session_state.kinds
+
+
+def test_folders_and_years_narrow(items: dict[str, MediaItem]) -> None:
+    from dataclasses import replace
+
+    def at(path: str, year: str) -> MediaItem:
+        film = items[".mp4"]
+        return replace(film, path=Path(path), info=replace(film.info, captured_at=year))
+
+    media = [at("/m/a/1.mp4", "2024-05-01T10:00"), at("/m/a/b/2.mp4", "2025"), at('/m/a "c"/3.mp4', "")]
+    found = facets(media)
+    assert found.kinds == {"video": 3} and found.folders == {"/m/a": 2, "/m/a/b": 1}
+    assert list(found.years.items()) == [("2025", 1), ("2024", 1)] and found.shown("/m/a/b") == "a/b"
+    text = narrowed("a dog", "/m/a", "2024")
+    query = build(text, fields={})
+    assert [(one.name, one.op, one.value) for one in query.conditions] == [
+        ("path", "under", "/m/a"), ("captured_at", ">=", "2024"), ("captured_at", "<", "2025"),
+    ]  # fmt: skip
+    assert narrowed("a dog", "", "") == "a dog" and facets([]).folders == {}
+
+
+def test_a_shared_address_opens_on_the_second(page_library: Shelf, items: dict[str, MediaItem]) -> None:
+    page = AppTest.from_file(MAIN, default_timeout=60)
+    page.query_params["open"] = f"{items['.mp4'].media_id}@5.000"
+    page.run()
+    assert not page.exception and page.session_state.open.peak_s == 5.0
+    assert page.session_state.open.item.path.name == "film.mp4"
+    page.button(key="close").click().run()
+    assert "open" not in page.query_params and page.session_state.open is None
+    for wrong in ("nothing@5", f"{items['.mp4'].media_id}@99999", f"{items['.png'].media_id}@x", "@"):
+        page = AppTest.from_file(MAIN, default_timeout=60)
+        page.query_params["open"] = wrong
+        page.run()
+        assert not page.exception, wrong
 
 
 def test_the_query_language_is_read_and_its_mistakes_are_one_line(page_library: Shelf) -> None:
@@ -207,7 +255,7 @@ def test_clips_keep_the_time_of_the_original(
 def test_the_player_is_told_of_the_other_results(items: dict[str, MediaItem]) -> None:
     film = items[".mp4"]
     spots = [Spot(film, 0.0, 1.0, 2.0, 0.9), Spot(items[".png"], None, None, None, 0.8), Spot(film, 4.0, 5.0, 6.0, 0.7)]
-    assert player(spots[0], spots, 1)["marks"] == [{"rank": 3, "start_s": 4.0, "end_s": 6.0}]
+    assert player(spots[0], spots, 1)["marks"] == [{"rank": 3, "start_s": 4.0, "peak_s": 5.0, "end_s": 6.0}]
     shown = card(spots[2], is_open=True)
     assert shown["second"] == "00:05.0" and shown["share"] == pytest.approx([0.5, 0.25], abs=0.01)
     assert card(spots[1], is_open=False)["second"] == ""

@@ -13,7 +13,9 @@ import streamlit as st
 
 from data.media import picture
 from data.types import Box, ImageQuery, Pixels, Place, SearchResponse
+from search.limits import Without
 from ui.app import held
+from ui.commands.search import loosened
 from ui.text import plain, timecode
 
 _SESSION_KEY = "answer"
@@ -91,8 +93,8 @@ def ask(
     *,
     group_by: str = "",
     judged: Judged | None = None,
-) -> SearchResponse:
-    """The engine's answer; the last one of this session is kept.
+) -> tuple[SearchResponse, list[Without]]:
+    """The engine's answer and, where nothing matches, without which limits something does; the last one is kept.
 
     Raises:
         SecondSightError: the library, the models or the picture cannot be used.
@@ -109,5 +111,6 @@ def ask(
         if reference and reference.media_id:
             query = replace(query, exclude_media_id=reference.media_id, exclude_at_s=reference.at_s)
         response = engine.search(replace(query, liked=judged.liked, disliked=judged.disliked))
-    st.session_state[_SESSION_KEY] = (question, response)
-    return response
+        answer = response, loosened(engine, response, kinds, images, files=False)
+    st.session_state[_SESSION_KEY] = (question, answer)
+    return answer

@@ -19,6 +19,8 @@ from data.errors import MissingMedia, SecondSightError
 from data.settings import Settings
 from data.store.manifest import read_manifest
 from data.types import MediaItem
+from ui.app.facets import Facets
+from ui.app.facets import facets as summed
 from ui.talking import profile_of
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ _engine_lock = threading.Lock()  # an engine answers one thread at a time
 _decoding = threading.BoundedSemaphore(4)  # pictures decoded at once, whatever number of thumbnails is asked for
 _loading = threading.Lock()
 _KEPT_PICTURES = 600  # about 30 kB each
-_FIELDS_KEPT_S = 60
+_FACETS_KEPT_S = 60
 
 
 def settings() -> Settings:
@@ -139,19 +141,19 @@ def reader():  # type: ignore[no-untyped-def]
     return _reader(str(where), read_manifest(where).created_at)
 
 
-def fields() -> list[str]:
-    """Names of the owner's fields; none while there is no library."""
+def facets() -> Facets:
+    """What the library can be narrowed by; nothing while there is no library."""
     where = settings().library
     try:
-        return _fields(str(where), read_manifest(where).created_at, int(time.monotonic() // _FIELDS_KEPT_S))
+        return _facets(str(where), read_manifest(where).created_at, int(time.monotonic() // _FACETS_KEPT_S))
     except SecondSightError:
-        return []
+        return summed(())
 
 
 @lru_cache(maxsize=2)
-def _fields(library: str, created_at: str, minute: int) -> list[str]:
+def _facets(library: str, created_at: str, minute: int) -> Facets:
     """Kept for a minute: it reads a row of every medium."""
-    return sorted({name for item in reader().media() for name in item.fields})
+    return summed(reader().media())
 
 
 def media_item(media_id: str) -> MediaItem | None:

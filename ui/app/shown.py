@@ -9,6 +9,7 @@ from typing import Any
 
 from data.types import MediaItem, Moment
 from ui.app import clips, routes
+from ui.commands.search import beyond_looks
 from ui.commands.search import why as reasons
 from ui.text import plain, stretch, timecode
 
@@ -34,10 +35,12 @@ class Spot:
     end_s: float | None
     score: float | None = None
     why: tuple[str, ...] = ()
+    beyond_looks: str = ""
 
     @classmethod
     def of_moment(cls, moment: Moment) -> Spot:
-        return cls(moment.media, moment.start_s, moment.peak_s, moment.end_s, moment.score, tuple(reasons(moment)))
+        told, beyond = tuple(reasons(moment)), beyond_looks(moment)
+        return cls(moment.media, moment.start_s, moment.peak_s, moment.end_s, moment.score, told, beyond)
 
     @classmethod
     def of_medium(cls, item: MediaItem) -> Spot:
@@ -81,7 +84,7 @@ def card(spot: Spot, *, is_open: bool) -> dict[str, Any]:
         "stretch": size if browsed or spot.start_s is None else stretch(spot.start_s, spot.end_s),
         "share": share,
         "score": spot.score,
-        "why": "; ".join(spot.why),
+        "why": spot.beyond_looks,
         "open": is_open,
     }
 
@@ -94,7 +97,7 @@ def player(spot: Spot, others: Sequence[Spot], nonce: int) -> dict[str, Any]:
     """
     item = spot.item
     marks = [
-        {"rank": rank, "start_s": other.start_s, "end_s": other.end_s}
+        {"rank": rank, "start_s": other.start_s, "peak_s": other.peak_s, "end_s": other.end_s}
         for rank, other in enumerate(others, start=1)
         if other.item.media_id == item.media_id and other != spot and other.score is not None
     ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from data.errors import UsageError
+from data.errors import ModelError, UsageError
 from ui.commands.index import stop_politely
 from ui.console import EXIT_INTERRUPTED, EXIT_SOME_FAILED, err, out, print_json
 from ui.talking import engine_with, lacking, paragraphs, talking
@@ -19,6 +19,7 @@ from ui.text import count, failure_text, parse_seconds, path_text, plain, stretc
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from data.settings import Settings
     from search.ask import Reply
     from search.summarize import Summary
 
@@ -63,6 +64,7 @@ def caption(
             on_progress=on_progress,
             should_stop=should_stop,
         )
+    _embed(settings, console)
     if as_json:
         failed = [{"path": failure.path, "reason": failure.reason} for failure in report.failed]
         told = {name: getattr(report, name) for name in ("media", "unchanged", "clips", "failed_clips", "spans")}
@@ -110,6 +112,7 @@ def summarize(file: Path, models: str | None, language: str | None, library: Pat
                         on_progress=on_progress,
                         should_stop=should_stop,
                     )
+                _embed(settings, console)
                 if report.interrupted:
                     raise typer.Exit(EXIT_INTERRUPTED)
             with counting(console, "Summing up") as on_progress:
@@ -130,6 +133,16 @@ def summarize(file: Path, models: str | None, language: str | None, library: Pat
         out().print(as_markdown(summary), markup=False, soft_wrap=True)
     if any(chapter.failed for chapter in summary.chapters):
         raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _embed(settings: Settings, console: Console) -> None:
+    """New captions found by what they mean; the library's own models may not be at hand where they are written."""
+    from indexer.embed_texts import embed_library
+
+    try:
+        embed_library(settings.library, settings)
+    except (ModelError, UsageError) as error:
+        console.print(f"Found by their words only, until the next 'index': {error}", markup=False)
 
 
 def as_markdown(summary: Summary) -> str:

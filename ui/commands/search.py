@@ -11,8 +11,9 @@ from ui.console import err, out, print_json
 from ui.text import parse_box, parse_reference, plain, short_path, stretch, timecode
 
 if TYPE_CHECKING:
-    from data.types import Evidence, Moment, SearchResponse
+    from data.types import Evidence, ImageQuery, Moment, Query, SearchResponse
     from search.engine import SearchEngine
+    from search.limits import Without
 
 
 _WIDE = 100  # columns of a terminal from which a moment's whole stretch is shown beside its second
@@ -41,7 +42,8 @@ def run(
             images.append(ImageQuery(pixels, label=plain(path.name)))
         query = engine.query(words, images=images, kinds=kinds, k=k, group_by=group_by)
         response = engine.search(query)
-    _answer(response, " + ".join(filter(None, (query.text, image))), open_first, as_json)
+        loose = loosened(engine, response, kinds, images)
+    _answer(response, " + ".join(filter(None, (query.text, image))), open_first, as_json, loose)
 
 
 def run_similar(
@@ -68,12 +70,47 @@ def run_similar(
     _answer(response, file, open_first, as_json)
 
 
-def as_dict(response: SearchResponse, query: str) -> dict[str, Any]:
+def loosened(
+    engine: SearchEngine,
+    response: SearchResponse,
+    kinds: Sequence[str],
+    images: Sequence[ImageQuery] = (),
+    *,
+    files: bool = True,
+) -> list[Without]:
+    """Where nothing matches: the limits of the question without which something does.
+
+    Args:
+        kinds, images: given beside the text of the question.
+    """
+    from search import limits
+
+    asked = response.query
+    if not response.no_match:
+        return []
+
+    def build(text: str, kinds: Sequence[str]) -> Query:
+        return engine.query(
+            text, images=images, kinds=kinds, k=limits.MOST_COUNTED, group_by=asked.group_by, files=files
+        )
+
+    return limits.without(asked.text, kinds, build, engine.count)
+
+
+def matches_without(one: Without) -> str:
+    from search.limits import MOST_COUNTED
+
+    more = " or more" if one.matches == MOST_COUNTED else ""
+    return f"{one.matches}{more} match{'es' if one.matches == 1 else ''} without"
+
+
+def as_dict(response: SearchResponse, query: str, loose: Sequence[Without] = ()) -> dict[str, Any]:
     """The answer as scripts get it."""
     return {
         "query": query,
         "no_match": response.no_match,
         "matches": response.matches,
+        "without": [{"limit": one.limit, "query": one.text, "matches": one.matches} for one in loose],
         "timing_ms": {stage: round(ms, 2) for stage, ms in response.timing_ms.items()},
         "results": [
             {
@@ -134,11 +171,13 @@ def _engine(library: Path | None) -> SearchEngine:
     return SearchEngine(settings.library, settings=settings)
 
 
-def _answer(response: SearchResponse, query: str, open_first: bool, as_json: bool) -> None:
+def _answer(
+    response: SearchResponse, query: str, open_first: bool, as_json: bool, loose: Sequence[Without] = ()
+) -> None:
     if as_json:
-        print_json(as_dict(response, query))
+        print_json(as_dict(response, query, loose))
     else:
-        _print_table(response, query)
+        _print_table(response, query, loose)
     if open_first and response.moments:
         from ui import players
 
@@ -146,7 +185,7 @@ def _answer(response: SearchResponse, query: str, open_first: bool, as_json: boo
         err().print(players.open_at(first.media.path, first.peak_s), markup=False, soft_wrap=True)
 
 
-def _print_table(response: SearchResponse, query: str) -> None:
+def _print_table(response: SearchResponse, query: str, loose: Sequence[Without]) -> None:
     from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
@@ -160,7 +199,9 @@ def _print_table(response: SearchResponse, query: str) -> None:
         )
         verb = "is within the limits of" if limited else "seems to match"
         console.print(f"Nothing in this library {verb} {plain(query, 100)!r}.", markup=False)
-        if limited:
+        for one in loose:
+            console.print(f"{matches_without(one)} {plain(one.limit, 100)}", markup=False)
+        if limited and not loose:
             console.print(
                 "What files have: secondsight info FILE. Speech and writing are found after 'index --speech --screen'.",
                 style="dim", markup=False,
@@ -184,12 +225,14 @@ def _print_table(response: SearchResponse, query: str) -> None:
         left = max(8, room - longest)
         table.add_column("why", overflow="fold" if wide else "ellipsis", no_wrap=not wide, max_width=left, style="dim")
     for rank, (moment, name, told) in enumerate(zip(response.moments, names, reasons, strict=True), start=1):
-        cells = [str(rank), Text(name)]
+        cells: list[str | Text] = [str(rank), Text(name)]
         cells += [stretch(moment.start_s, moment.end_s)] if wide else []
         cells += ["" if moment.peak_s is None else timecode(moment.peak_s), f"{moment.score:.2f}"]
         cells += [Text(told)] if any(reasons) else []
         table.add_row(*cells)
     console.print(table)
+    for one in loose:
+        console.print(f"{matches_without(one)} {plain(one.limit, 100)}", markup=False)
     fewer = 0 < response.matches < len(response.moments)
     if fewer and not response.no_match:
         likely = "1 result is" if response.matches == 1 else f"{response.matches} results are"

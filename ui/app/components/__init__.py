@@ -23,19 +23,21 @@ def player(key: str, data: dict[str, Any], on_action: Callable[[], None]) -> Non
 
     Args:
         data: media, title, codec, src, clip_url, clip_s, clip_only, loops, poster, start_s, peak_s, end_s, duration_s,
-            marks [{rank, start_s, end_s}], and `nonce`: a new one seeks again, even to the same second.
+            marks [{rank, start_s, peak_s, end_s}], and `nonce`: a new one seeks again, even to the same second.
         on_action: called when session_state[key].action holds {"name": "similar" | "part", "at_s": s}.
     """
     _component("player")(key=key, data=data, on_action_change=on_action)
 
 
-def cards(key: str, items: list[dict[str, Any]], on_action: Callable[[], None]) -> None:
-    """Results as a grid of thumbnails.
+def cards(key: str, items: list[dict[str, Any]], on_action: Callable[[], None], split: int | None = None) -> None:
+    """Results as a grid of thumbnails, and the keys of the page: / to the question, arrows, Enter, Escape.
 
     Args:
-        on_action: called when session_state[key].action holds {"name": "open" | "similar", "key": of the item}.
+        on_action: called when session_state[key].action holds {"name": "open" | "similar", "key": of the item}, or
+            {"name": "close"}.
+        split: from which item on they are only the nearest; None: no line is drawn.
     """
-    _component("cards")(key=key, data={"items": items}, on_action_change=on_action)
+    _component("cards")(key=key, data={"items": items, "split": split}, on_action_change=on_action)
 
 
 def picker(key: str, src: str, on_action: Callable[[], None]) -> None:

@@ -89,14 +89,50 @@ function card(item, send) {
   return element;
 }
 
+// The keys of the page. Arrows go through the cards as they lie; Enter is the button's own.
+let page = null; // {grid, send, open} of the cards that were drawn last
+const question = () => document.querySelector('[data-testid="stTextInput"] input');
+const thumbs = () => [...page.grid.querySelectorAll(".thumb")];
+
+function below(all, from, step) {
+  const { left, top } = all[from].getBoundingClientRect();
+  const row = all.map((one, index) => [one.getBoundingClientRect(), index])
+    .filter(([box]) => Math.abs(box.left - left) < 8 && (box.top - top) * step > 8)
+    .sort(([a], [b]) => Math.abs(a.top - top) - Math.abs(b.top - top));
+  return row.length ? row[0][1] : from;
+}
+
+function onKey(event) {
+  if (!page?.grid.isConnected || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+  const target = event.composedPath()[0], input = question();
+  const typing = target.matches?.("input, textarea, select, [contenteditable], [role=slider], video");
+  const all = thumbs(), at = all.indexOf(target);
+  let next = -1;
+  if (event.key === "/" && !typing && input) { input.focus(); input.select(); }
+  else if (event.key === "Escape" && page.open && !(typing && target.value)) page.send("action", { name: "close" });
+  else if (event.key === "ArrowDown" && target === input && all.length) next = 0;
+  else if (at < 0) return;
+  else if (event.key === "ArrowRight") next = Math.min(at + 1, all.length - 1);
+  else if (event.key === "ArrowLeft") next = Math.max(at - 1, 0);
+  else if (event.key === "ArrowDown") next = below(all, at, 1);
+  else if (event.key === "ArrowUp") { next = below(all, at, -1); if (next === at) { next = -1; input?.focus(); } }
+  else return;
+  event.preventDefault();
+  if (next >= 0) { all[next].focus(); all[next].scrollIntoView({ block: "nearest", behavior: "smooth" }); }
+}
+
 export default function ({ parentElement, data, setTriggerValue }) {
   const grid = parentElement.querySelector(".grid");
   senders.set(grid, setTriggerValue); // cards outlive the call that made them
   const send = (...message) => senders.get(grid)(...message);
-  const fresh = JSON.stringify(data.items.map(({ open, ...rest }) => rest));
+  const fresh = JSON.stringify([data.split, data.items.map(({ open, ...rest }) => rest)]);
   if (grid.dataset.shown !== fresh) {
-    grid.replaceChildren(...data.items.map((item) => card(item, send)));
+    const cards = data.items.map((item) => card(item, send));
+    if (data.split !== null) cards.splice(data.split, 0, make("li", "split quiet", "Less likely: only the nearest"));
+    grid.replaceChildren(...cards);
     grid.dataset.shown = fresh;
   }
-  data.items.forEach((item, index) => grid.children[index].classList.toggle("open", item.open));
+  grid.querySelectorAll(".card").forEach((element, index) => element.classList.toggle("open", data.items[index].open));
+  if (!page) document.addEventListener("keydown", onKey);
+  page = { grid, send, open: data.items.some((item) => item.open) };
 }

@@ -94,15 +94,30 @@ function create(root) {
     $(".others").replaceChildren(...marks.map((mark) => {
       const element = document.createElement("i");
       element.title = `Result ${mark.rank}: ${clock(mark.start_s)}–${clock(mark.end_s)}`;
+      element.dataset.peak = mark.peak_s;
       put(element, mark.start_s, mark.end_s);
       return element;
     }));
+    for (const step of steps) step.hidden = !marks.length;
   };
+  // From result to result of this file, in order of time.
+  const steps = [$(".before"), $(".after")];
+  const go = (way) => {
+    const peaks = [state.data, ...state.data.marks].map((one) => one.peak_s).sort((a, b) => a - b);
+    const at = now(), rest = way > 0 ? peaks.filter((one) => one > at + 0.1) : peaks.filter((one) => one < at - 0.1).reverse();
+    seek(rest.length ? rest[0] : way > 0 ? peaks[0] : peaks[peaks.length - 1]);
+  };
+  $(".before").addEventListener("click", () => go(-1));
+  $(".after").addEventListener("click", () => go(1));
   const toPointer = (event) => {
     const box = timeline.getBoundingClientRect();
     seek(Math.min(1, Math.max(0, (event.clientX - box.left) / box.width)) * length());
   };
-  timeline.addEventListener("pointerdown", (event) => { timeline.setPointerCapture(event.pointerId); toPointer(event); });
+  timeline.addEventListener("pointerdown", (event) => {
+    if (event.target.dataset?.peak) return seek(Number(event.target.dataset.peak));
+    timeline.setPointerCapture(event.pointerId);
+    toPointer(event);
+  });
   timeline.addEventListener("pointermove", (event) => { if (event.buttons & 1) toPointer(event); });
   timeline.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1, ArrowDown: -0.1, ArrowUp: 0.1, PageDown: -10, PageUp: 10 }[event.key];

@@ -39,6 +39,8 @@ def _close() -> None:
 
 def _on_card() -> None:
     action = state.sources.action
+    if action and action["name"] == "close":
+        return _close()
     spot = next((spot for spot in state.asked_spots if action and spot.key == action["key"]), None)
     if spot is None:
         return
@@ -74,6 +76,7 @@ def _question() -> str:
             icon=":material/forum:",
             label_visibility="collapsed",
             on_change=_close,
+            bind="query-params",
         )
         st.button("Ask", type="primary")
     return text.strip()
@@ -110,7 +113,7 @@ def _answer(reply: Reply) -> None:
 def _spot(source: Source) -> Spot:
     """score 0: not browsed but found; no number is shown for it."""
     why = (f"{_CHANNELS[source.channel].lower()}: {source.quote}",) if source.quote else ()
-    return Spot(source.item, source.start_s, source.at_s, source.end_s, 0.0, why)
+    return Spot(source.item, source.start_s, source.at_s, source.end_s, 0.0, why, why[0] if why else "")
 
 
 def _panel(spot: Spot) -> None:

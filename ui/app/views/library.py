@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from data.errors import LibraryNotFound, SecondSightError
@@ -40,7 +42,7 @@ def page() -> None:
     if failed:
         st.subheader(f"Could not be used ({len(failed)})")
         st.dataframe(
-            [{"Reason": failure_text(row.path, row.reason)} for row in failed],
+            [{"File": plain(Path(row.path).name, 200), "Reason": failure_text(row.path, row.reason)} for row in failed],
             hide_index=True,
             width="stretch",
         )
@@ -52,11 +54,12 @@ def page() -> None:
             continue
         table.append(
             {
+                "File": plain(Path(row.path).name, 200),  # first: a phone shows two columns
                 "Kind": item.info.kind,
                 "Length": "" if item.info.duration_s is None else timecode(item.info.duration_s),
                 "Size": f"{item.info.width} × {item.info.height}",
                 "Bytes": size_text(row.size_bytes),
-                "File": plain(row.path, 1000),
+                "Folder": plain(Path(row.path).parent, 1000),
             }
         )
     st.dataframe(table, hide_index=True, width="stretch")

@@ -1,0 +1,166 @@
+"""What clicks do on the search page, and what it remembers; Streamlit runs these before the page is drawn again.
+
+What is open stands in the page's address too, as `open=MEDIUM@SECONDS`, so that a copied link opens on that second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from data.errors import SecondSightError
+from data.types import Box, MediaItem, Place
+from search.feedback import Judgement, record
+from search.limits import Without
+from ui.app import held
+from ui.app.asking import Judged, Reference
+from ui.app.shown import Spot, markdown
+
+PAGE = 12  # results shown at once
+state = st.session_state
+
+
+def start() -> bool:
+    """Whether the page is new to this person."""
+    is_new = "spots" not in state
+    first: dict[str, Any] = {
+        "open": None,
+        "nonce": 0,
+        "reference": None,
+        "picking_s": None,
+        "pointing": False,
+        "k": PAGE,
+        "spots": [],
+        "judged": Judged(),
+    }
+    for name, value in first.items():
+        state.setdefault(name, value)
+    return is_new
+
+
+def open_spot(spot: Spot) -> None:
+    state.open, state.picking_s, state.pointing = spot, None, False
+    state.nonce += 1
+    second = "" if spot.peak_s is None else f"@{spot.peak_s:.3f}"
+    st.query_params["open"] = f"{spot.item.media_id}{second}"
+
+
+def close() -> None:
+    state.open, state.picking_s = None, None
+    st.query_params.pop("open", None)
+
+
+def open_by_address() -> None:
+    """What the address says is open, when the page is new; an address that says nothing known is let be."""
+    media_id, _, second = st.query_params.get("open", "").partition("@")
+    item = held.media_item(media_id) if media_id else None
+    if item is not None:
+        state.open = _spot_at(item, second)
+
+
+def settle(spots: Sequence[Spot]) -> None:
+    """What the address opened is one of the results, where it is: the player then knows the others."""
+    asked = state.open
+    if asked is None or asked.score is not None or asked.peak_s is None:
+        return
+    for spot in spots:
+        if spot.item.media_id == asked.item.media_id and abs((spot.peak_s or 0.0) - asked.peak_s) < 0.01:
+            state.open = spot
+            state.nonce += 1
+            st.rerun()
+
+
+def _spot_at(item: MediaItem, second: str) -> Spot:
+    length_s = item.info.duration_s
+    try:
+        at_s = float(second)
+    except ValueError:
+        at_s = 0.0
+    if length_s is None or not 0 <= at_s <= length_s:
+        return Spot.of_medium(item)
+    return Spot(item, at_s, at_s, min(length_s, at_s + 1.0))
+
+
+def like(spot: Spot, at_s: float | None, box: Box | None = None) -> None:
+    state.reference = Reference(spot.item.path.name, spot.item.media_id, at_s, box)
+    state.k, state.judged = PAGE, Judged()
+    close()
+
+
+def judge(spot: Spot, good: bool) -> None:
+    """The verdict changes the question at once, and is kept for `secondsight feedback export`."""
+    before, place = state.judged, Place(spot.item.media_id, spot.peak_s)
+    state.judged = before.with_verdict(place, good)
+    if place in (state.judged.liked if good else state.judged.disliked):
+        text, reference = (state.q or "").strip(), state.reference
+        verdict = Judgement(
+            text, str(spot.item.path), good, reference.title if reference else "", spot.start_s, spot.end_s
+        )
+        try:
+            record(held.settings().library, verdict)
+        except (SecondSightError, OSError) as error:
+            st.toast(f"The verdict counts now but was not kept: {markdown(error)}")
+
+
+def on_card() -> None:
+    action = state.cards.action
+    if action and action["name"] == "close":
+        return close()
+    spot = next((spot for spot in state.spots if action and spot.key == action["key"]), None)
+    if spot is None:
+        return
+    if action["name"] == "open":
+        open_spot(spot)
+    elif action["name"] == "similar":
+        like(spot, spot.thumbnail_s)
+
+
+def on_player() -> None:
+    action = state.player.action
+    if not action or state.open is None:
+        return
+    at_s = min(max(0.0, float(action["at_s"])), state.open.item.info.duration_s or 0.0)
+    if action["name"] == "similar":
+        like(state.open, at_s)
+    else:
+        state.picking_s = at_s
+
+
+def on_picker() -> None:
+    action = state.picker.action
+    if not action or state.open is None:
+        return
+    if action["name"] == "box":
+        info = state.open.item.info
+        x, y, width, height = (min(1.0, max(0.0, float(part))) for part in action["box"])
+        left, top = min(int(x * info.width), info.width - 1), min(int(y * info.height), info.height - 1)
+        box = Box(left, top, max(1, round(width * info.width)), max(1, round(height * info.height)))
+        box = Box(left, top, min(box.width, info.width - left), min(box.height, info.height - top))
+        at_s = None if info.duration_s is None else state.picking_s
+        like(state.open, at_s, box)
+    state.picking_s = None
+
+
+def on_question() -> None:
+    state.k, state.judged = PAGE, Judged()
+    close()
+
+
+def on_upload() -> None:
+    uploaded = state.upload
+    state.reference = Reference(uploaded.name, upload=uploaded.getvalue()) if uploaded is not None else None
+    on_question()
+
+
+def drop_reference() -> None:
+    state.reference = None
+    on_question()
+
+
+def loosen(one: Without) -> None:
+    """Ask again without the limit that left nothing; what was chosen beside the words stands in them now."""
+    state.q, state.kinds = one.text, list(one.kinds)
+    state.folder, state.year = "", ""
+    on_question()
