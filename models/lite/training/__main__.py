@@ -103,7 +103,7 @@ def main(argv: list[str] | None = None) -> None:
         from models.lite.training import head
 
         made = head.train(taught_from, 20 if args.small else head.STEPS, args.seed)
-        np.savez_compressed(run / "head.npz", **{name: array.astype(np.float16) for name, array in made.items()})
+        np.savez_compressed(run / "head.npz", **{name: array.astype(np.float16) for name, array in made.items()})  # type: ignore[arg-type]
     if "evaluate" in stages and questions:
         _tell(run, evaluate.table(questions, _towers(run)))
 

@@ -87,7 +87,7 @@ def save(arrays: dict[str, npt.NDArray[np.float32]], path: Path) -> None:
             )
         else:
             out[name] = array
-    np.savez_compressed(path, **out)
+    np.savez_compressed(path, **out)  # type: ignore[arg-type]
 
 
 def load(path: Path) -> dict[str, npt.NDArray[np.float32]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -45,7 +46,7 @@ def recall(vectors: Floats, truth: npt.NDArray[np.int64], photos: Floats) -> lis
 
 
 def table(
-    questions: Mapping[str, tuple[list[str], npt.NDArray[np.int64], Floats]],
+    questions: Mapping[Any, tuple[list[str], npt.NDArray[np.int64], Floats]],
     embedders: Mapping[str, Callable[[Sequence[str]], Floats]],
 ) -> dict[str, dict[str, list[float]]]:
     """Embedder -> kind -> recalls."""

@@ -31,4 +31,4 @@ def export(
             arrays[name] = array.astype(np.float16)
     arrays["pieces"] = np.frombuffer("\n".join(pieces).encode("utf-8"), dtype=np.uint8)
     arrays["scores"] = np.asarray(scores, dtype=np.float32)
-    np.savez_compressed(file, **arrays)
+    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]

@@ -203,8 +203,8 @@ def _pictures(work: Path, without: Sequence[str]) -> tuple[Pairs, Pairs]:
         held = json.load(file)
     vectors = np.load(work / "pictures.npy").astype(np.float32)
     for source in {one["source"] for one in held}:
-        rows = [row for row, one in enumerate(held) if one["source"] == source]
-        vectors[rows] = unit(vectors[rows] - vectors[rows].mean(axis=0))
+        mine = [row for row, one in enumerate(held) if one["source"] == source]
+        vectors[mine] = unit(vectors[mine] - vectors[mine].mean(axis=0))
     concepts: dict[str, int] = {}
     concept = np.array([concepts.setdefault(one["en"][0], len(concepts)) for one in held], dtype=np.int64)
     both = []

@@ -39,7 +39,7 @@ def pack(pieces: Sequence[Path], folder: Path) -> None:
             out_arrays[name], out_arrays[name + "|scale"] = quantised(array, _LEVELS)
         else:
             out_arrays[name] = array.astype(np.float16) if array.dtype == np.float32 else array
-    np.savez_compressed(folder / "mpnet.npz", **out_arrays)
+    np.savez_compressed(folder / "mpnet.npz", **out_arrays)  # type: ignore[arg-type]
     whole.unlink()
 
 

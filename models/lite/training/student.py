@@ -165,7 +165,13 @@ def _sources(material: Material, taught: Floats, device: str, scale: float) -> l
                 device=device,
             )
 
-        def add(texts: Sequence[str], rows: Sequence[int], batch: int, weight: float, longest: int = _LONGEST) -> None:
+        def add(
+            texts: Sequence[str],
+            rows: Sequence[int] | npt.NDArray[np.intp],
+            batch: int,
+            weight: float,
+            longest: int = _LONGEST,
+        ) -> None:
             if len(texts):
                 target = torch.tensor(np.asarray(rows, dtype=np.int64), device=device)
                 size = max(4, int(batch * scale))

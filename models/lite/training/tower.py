@@ -65,5 +65,5 @@ def load(path: Path):  # -> torch callable (n, 3, 224, 224) -> (n, 512); torch i
             x = x + linear(h * torch.sigmoid(1.702 * h), p + "mlp.fc2")
         return layer_norm(x[:, 0], "vision_model.post_layernorm") @ w["projection.weight"]
 
-    forward.to = to
+    forward.to = to  # type: ignore[attr-defined]
     return forward
