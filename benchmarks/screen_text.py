@@ -24,6 +24,7 @@ from data.media import open_media, probe
 from data.settings import load
 from data.types import MediaItem, TextSpan
 from indexer import read_screen
+from indexer.apart import Apart
 from models.reading.rapid import RapidReader
 
 SAMPLES = Path(__file__).resolve().parent.parent / "data" / "samples" / "films"
@@ -118,12 +119,12 @@ def main() -> None:
         read = {(language, height): [0, 0] for language in TEXTS for height in HEIGHTS}
         off: list[float] = []
         pictures, seen, more, seconds = 0, 0, 0, 0.0
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, Apart(10**9) as files:
             for number in range(asked.films):
                 path, shown = Path(folder) / f"{number}.mp4", signs(asked.seed + number)
                 film(path, GROUNDS[number % len(GROUNDS)], shown)
                 started_s = time.process_time()
-                spans, count = read_screen.written(MediaItem("m", path, probe(path)), reader, 10**9, lambda: False)
+                spans, count = read_screen.written(MediaItem("m", path, probe(path)), reader, files, lambda: False)
                 seconds += time.process_time() - started_s
                 assert spans is not None
                 pictures, seen = pictures + count, seen + LENGTH_S

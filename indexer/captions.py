@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data.errors import MediaError, MissingMedia
-from data.media import open_media
 from data.settings import Settings
 from data.store.base import Store
 from data.types import Frame, MediaItem, Pixels, Segment, TextSpan
+from indexer.apart import Apart
 from indexer.discover import Failure
 from models.base import Caption, Captioner, Clip
 
@@ -55,7 +55,7 @@ class CaptionReport:
 Progress = Callable[[str, int, int], None]  # (path, clips done, clips in all)
 
 
-def clip_of(item: MediaItem, segment: Segment, heard: Sequence[TextSpan], settings: Settings) -> Clip:
+def clip_of(item: MediaItem, segment: Segment, heard: Sequence[TextSpan], files: Apart) -> Clip:
     """What a model is shown of a segment.
 
     Args:
@@ -64,26 +64,25 @@ def clip_of(item: MediaItem, segment: Segment, heard: Sequence[TextSpan], settin
     Raises:
         MediaError: it cannot be decoded any more.
     """
-    with open_media(item.path, max_pixels=settings.max_pixels) as source:
-        if segment.start_s is None or segment.end_s is None:
-            frame = source.frame_at(None, short_side=STILL_SIDE)
-            return Clip((_pixels(frame),), kind="image", media_id=item.media_id)
-        is_gif = item.info.kind == "gif"
-        most, fastest = (MOST_GIF_FRAMES, GIF_RATE_FPS) if is_gif else (MOST_FRAMES, FRAME_RATE_FPS)
-        rate_fps = min(fastest, most / max(segment.end_s - segment.start_s, 1e-3))
-        sides = sorted((max(item.info.width, 1), max(item.info.height, 1)))
-        short_side = max(64, math.isqrt(FRAME_PIXELS * sides[0] // sides[1]))
-        frames: list[Pixels] = []
-        times_s: list[float] = []
-        for frame in source.frames(
-            rate_fps=rate_fps, start_s=segment.start_s, end_s=segment.end_s, short_side=short_side
-        ):
-            # The first frame may have come on screen before the segment began; what is shown is what stands there then.
-            time_s = max(frame.time_s or 0.0, segment.start_s)
-            rgb = _pixels(frame)
-            if len(frames) < most and (not frames or (rgb.shape == frames[0].shape and time_s > times_s[-1])):
-                frames.append(rgb)
-                times_s.append(time_s)
+    if segment.start_s is None or segment.end_s is None:
+        (frame,) = files.pictures(item, short_side=STILL_SIDE)
+        return Clip((_pixels(frame),), kind="image", media_id=item.media_id)
+    is_gif = item.info.kind == "gif"
+    most, fastest = (MOST_GIF_FRAMES, GIF_RATE_FPS) if is_gif else (MOST_FRAMES, FRAME_RATE_FPS)
+    rate_fps = min(fastest, most / max(segment.end_s - segment.start_s, 1e-3))
+    sides = sorted((max(item.info.width, 1), max(item.info.height, 1)))
+    short_side = max(64, math.isqrt(FRAME_PIXELS * sides[0] // sides[1]))
+    frames: list[Pixels] = []
+    times_s: list[float] = []
+    for frame in files.pictures(
+        item, short_side=short_side, rate_fps=rate_fps, start_s=segment.start_s, end_s=segment.end_s
+    ):
+        # The first frame may have come on screen before the segment began; what is shown is what stands there then.
+        time_s = max(frame.time_s or 0.0, segment.start_s)
+        rgb = _pixels(frame)
+        if len(frames) < most and (not frames or (rgb.shape == frames[0].shape and time_s > times_s[-1])):
+            frames.append(rgb)
+            times_s.append(time_s)
     if not frames:
         raise MediaError(f"{item.path.name!r} has no picture from {segment.start_s:.2f} to {segment.end_s:.2f} s.")
     said = " ".join(
@@ -181,7 +180,10 @@ def caption_media(
             yield from ((item, segment, heard) for segment in segments)
 
     try:
-        with closing(_ahead(jobs(), lambda job: clip_of(*job, settings))) as decoded:
+        with (
+            Apart(settings.max_pixels) as files,
+            closing(_ahead(jobs(), lambda job: clip_of(*job, files))) as decoded,
+        ):
             for (item, segment, _), clip in decoded:
                 if should_stop is not None and should_stop():
                     interrupted = True

@@ -1,37 +1,27 @@
 """Decoding ahead of the model, in processes of its own; events come out of one bounded queue.
 
 One thread for each process takes files in turn: it hashes, asks whether the content is known, has it decoded
-(`indexer.worker`) and passes on what comes. A process that crashes or goes silent costs its file, and the thread starts
-another.
+(`indexer.process`) and passes on what comes. A process that crashes or goes silent costs its file, and the thread
+starts another.
 """
 
 from __future__ import annotations
 
-import os
 import queue
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from data.settings import Settings
 from data.store.base import FileRow
 from data.types import MediaInfo, Pixels
 from indexer import wire
 from indexer.discover import Candidate, Stopped, content_hash, is_gone
+from indexer.process import Decoder, Lost
 from indexer.sampling import Sampling
 
 QUEUE_EVENTS = 64  # decoded pictures that may wait for the model: at 256 px short side under 25 MB
-SILENCE_S = 60.0  # a decoder that says nothing for so long hangs
-WATCH_S = 0.5
-LEAST_BUDGET_S = 300.0  # time a decoder may take for any file ...
-BUDGET_PER_MEDIA_S = 20.0  # ... and more for each second the file plays
-_START = "import sys; sys.path.append(sys.argv[1]); from indexer.worker import serve; serve()"
-_ROOT = str(Path(__file__).resolve().parent.parent)
 
 
 @dataclass(slots=True)
@@ -221,7 +211,7 @@ class _Work:
             return
         failed = True
         try:
-            for event in decoder.decode(candidate, media_id, self._job):
+            for event in _decoded(decoder, candidate, media_id, self._job):
                 failed = isinstance(event, Failed)
                 yield event
         finally:
@@ -254,44 +244,22 @@ class _Work:
             return Known(candidate, media_id, old_path)
 
 
-class Decoder:
-    """A decoding process, started when it is first needed and again after it was lost. One thread uses it."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._deadline_s: float | None = None
-        self._late = False
-        self._paused_s = 0.0
-        self._ended = threading.Event()
-        self._lock = threading.Lock()
-        self._watch: threading.Thread | None = None
-
-    def decode(self, candidate: Candidate, media_id: str, options: Mapping[str, object]) -> Iterator[Event]:
-        """Events of one file; the last is Ended or Failed."""
-        row = candidate.row
-        job: Job | None = None
-        rows = 0
-        self._late, spent_s, budget_s = False, 0.0, LEAST_BUDGET_S
-        request = {
-            **options, "path": os.fsencode(candidate.path).hex(), "stat": [row.size_bytes, row.mtime_ns],
-        }  # fmt: skip
-        try:
-            process = self._started()
-            assert process.stdin is not None and process.stdout is not None
-            wire.send(process.stdin, request)  # type: ignore[arg-type]
-            while True:
-                asked_s = self._awake_s()
-                self._deadline_s = asked_s + min(SILENCE_S, max(budget_s - spent_s, 0.0))
-                received = wire.receive(process.stdout)  # type: ignore[arg-type]
-                self._deadline_s = None
-                spent_s += self._awake_s() - asked_s
-                if received is None:
-                    raise wire.BadMessage("closed")
-                message, picture = received
+def _decoded(
+    decoder: Decoder, candidate: Candidate, media_id: str, options: Mapping[str, object]
+) -> Iterator[Picture | Tick | Ended | Failed]:
+    """Events of one file; the last is Ended or Failed."""
+    row = candidate.row
+    job: Job | None = None
+    rows = 0
+    request = {
+        **options, "do": "index", "path": wire.path_out(candidate.path), "stat": [row.size_bytes, row.mtime_ns],
+    }  # fmt: skip
+    try:
+        with closing(decoder.ask(request)) as answers:
+            for message, picture in answers:
                 match message["is"]:
                     case "open":
                         job = Job(candidate, media_id, wire.info_in(message["info"]))
-                        budget_s += BUDGET_PER_MEDIA_S * (job.info.duration_s or 0.0)
                     case "row" if job is not None:
                         time_s, repeats = message["time_s"], message.get("repeats")
                         if picture is None and not (isinstance(repeats, int) and 0 <= repeats < rows):
@@ -305,91 +273,11 @@ class Decoder:
                         job.edges_s = None if edges_s is None else [float(edge) for edge in edges_s]
                         job.warnings = tuple(str(warning) for warning in message["warnings"])
                         yield Ended(job)
-                        return
                     case "failed":
-                        yield Failed(candidate, message["reason"], bool(message.get("unreadable")))
-                        return
+                        yield Failed(candidate, str(message["reason"]), bool(message.get("unreadable")))
                     case other:
                         raise wire.BadMessage(f"{other!r} was not expected")
-        except (wire.BadMessage, KeyError, TypeError, ValueError, OSError) as error:
-            # Not the drive's silence: the file was read whole just before, for its hash.
-            silent = self._late and budget_s - spent_s > SILENCE_S
-            yield Failed(candidate, self._lost(error, silent, spent_s))
-        finally:
-            self._deadline_s = None
-
-    def kill(self) -> None:
-        """From any thread: what it decodes is cut off."""
-        self._ended.set()
-        with self._lock:
-            if self._process is not None:
-                self._process.kill()
-
-    def end(self) -> None:
-        """Ends the process and reaps it."""
-        self.kill()
-        self._reap()
-
-    def _started(self) -> subprocess.Popen[bytes]:
-        with self._lock:
-            if self._process is None and not self._ended.is_set():
-                # -P: a folder named like one of ours in the working directory is not to be imported.
-                self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-c", _START, _ROOT],
-                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                    bufsize=1 << 20, start_new_session=True,
-                )  # fmt: skip
-            if self._process is None:
-                raise Stopped
-            if self._watch is None:
-                self._watch = threading.Thread(target=self._kill_when_late, name="decode-watch", daemon=True)
-                self._watch.start()
-            return self._process
-
-    def _awake_s(self) -> float:
-        """A clock that stands while this process stands still (Ctrl-Z, a paused machine): that is nobody's silence."""
-        return time.monotonic() - self._paused_s
-
-    def _kill_when_late(self) -> None:
-        looked_s = time.monotonic()
-        while not self._ended.wait(WATCH_S):
-            before_s, looked_s = looked_s, time.monotonic()
-            if looked_s - before_s > 4 * WATCH_S:
-                self._paused_s += looked_s - before_s
-            deadline_s = self._deadline_s
-            if deadline_s is not None and self._awake_s() > deadline_s:
-                with self._lock:
-                    if self._process is not None:
-                        self._late = True
-                        self._process.kill()
-                self._deadline_s = None
-
-    def _lost(self, error: Exception, silent: bool, spent_s: float) -> str:
-        """The process is no longer of use; why, in a line for the person whose file it was."""
-        code = self._reap()
-        if self._ended.is_set():
-            raise Stopped from None
-        if silent:
-            return f"decoding it was given up after {SILENCE_S:.0f} s of silence; --retry-failed tries again"
-        if self._late:
-            return f"decoding it was given up after {spent_s:.0f} s; the file may be damaged: copy or convert it"
-        if code is not None and code < 0:
-            return f"the decoder crashed on it (signal {-code}); the file may be damaged: copy or convert it"
-        return f"the decoder ended on it ({error}); the file may be damaged: copy or convert it"
-
-    def _reap(self) -> int | None:
-        with self._lock:
-            process, self._process = self._process, None
-        if process is None:
-            return None
-        for stream in (process.stdin, process.stdout):
-            try:
-                if stream is not None:
-                    stream.close()
-            except OSError:
-                pass
-        try:
-            return process.wait(1.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return process.wait()
+    except Lost as error:  # not the drive's fault: the file was read whole just before, for its hash
+        yield Failed(candidate, str(error))
+    except (wire.BadMessage, KeyError, TypeError, ValueError) as error:
+        yield Failed(candidate, str(Lost.by(error)))

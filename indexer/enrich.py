@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from data.errors import MediaError, ModelError
+from data.errors import MediaError, MissingMedia, ModelError
 from data.settings import Settings
 from data.store.base import Store
 from data.types import MediaItem, TextChannel, TextSpan
+from indexer.apart import Apart
 from indexer.captions import caption_media
 from indexer.discover import Failure
+from indexer.embed_texts import embed_captions
 from indexer.listen import is_done, speech, stage_of
 from indexer.read_screen import written
 from models.base import ModelSet
@@ -60,9 +62,11 @@ def enrich(
     Raises:
         MissingExtra, WeightsUnavailable: the model asked for is not here.
     """
-    with open_cache(settings) as cache:
-        run = _Run(store, models, settings, cache, tell, should_stop or (lambda: False))
+    with open_cache(settings) as cache, Apart(settings.max_pixels) as files:
+        run = _Run(store, models, settings, files, cache, tell, should_stop or (lambda: False))
         whole = run.listen_and_read(paths, listen=listen, read=read) and run.describe(paths)
+        told = None if tell is None else partial(tell, "describe")
+        whole = whole and embed_captions(store, models.joint, tell=told, should_stop=should_stop)
         return Enriched(run.media, run.spans, tuple(run.warnings), not whole)
 
 
@@ -73,6 +77,7 @@ class _Run:
     store: Store
     models: ModelSet
     settings: Settings
+    files: Apart
     cache: ResultCache
     tell: Tell | None
     stop: Callable[[], bool]
@@ -98,9 +103,12 @@ class _Run:
                 self.tell("listen" if channel == "speech" else "read", str(item.path), done, len(todo))
             try:
                 spans = self._heard(item, listen) if channel == "speech" else self._read(item)
-            except (MediaError, OSError) as error:
+            except (MissingMedia, OSError) as error:
                 self.warnings.append(Failure(str(item.path), f"no {channel} text: {error}"))
                 continue
+            except MediaError as error:  # of these bytes for good: it is done with
+                self.warnings.append(Failure(str(item.path), f"no {channel} text: {error}"))
+                spans = []
             if spans is None:
                 return False
             self._finished.setdefault(channel, []).append((item.media_id, spans, stage))
@@ -119,7 +127,7 @@ class _Run:
         self._wrote_s = time.monotonic()
 
     def _heard(self, item: MediaItem, listen: bool) -> list[TextSpan] | None:
-        spans, told = speech(item, self.models.transcriber if listen else None, self.stop, self.cache)
+        spans, told = speech(item, self.models.transcriber if listen else None, self.files, self.stop, self.cache)
         self.warnings += [Failure(str(item.path), reason) for reason in told]
         return spans
 
@@ -129,7 +137,7 @@ class _Run:
         key = key_of("screen", item.media_id, reader.revision)
         spans = kept_texts(self.cache, key)
         if spans is None:
-            spans, _ = written(item, reader, self.settings.max_pixels, self.stop)
+            spans, _ = written(item, reader, self.files, self.stop)
             if spans is not None:
                 keep_texts(self.cache, key, spans)
         return spans

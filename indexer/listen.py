@@ -6,10 +6,10 @@ import hashlib
 import os
 from collections.abc import Callable
 
-from data.errors import MediaError
-from data.media.audio import sound
+from data.errors import MediaError, MissingMedia
 from data.media.subtitles import beside, spans_of
 from data.types import MediaItem, TextSpan
+from indexer.apart import Apart
 from models.base import SPEECH_RATE_HZ, Transcriber
 from models.cache import ResultCache, keep_texts, kept_texts, key_of
 
@@ -36,7 +36,7 @@ def is_done(stage: str, wanted: str) -> bool:
 
 
 def speech(
-    item: MediaItem, transcriber: Transcriber | None, stop: Callable[[], bool], cache: ResultCache
+    item: MediaItem, transcriber: Transcriber | None, files: Apart, stop: Callable[[], bool], cache: ResultCache
 ) -> tuple[list[TextSpan] | None, list[str]]:
     """(spans in order, what was wrong); spans None when it was stopped half way.
 
@@ -44,9 +44,12 @@ def speech(
         cache: a film that was heard once, in whatever library, is not listened to again.
 
     Subtitles were made by people or cost something to make: where there are any, the model is not asked.
+
+    Raises:
+        MissingMedia: the file is not there.
     """
     duration_s = item.info.duration_s or 0.0
-    spans, told = spans_of(item.path, duration_s)
+    spans, told = spans_of(item.path, duration_s, lambda *_: files.subtitles(item))
     if spans or transcriber is None or not item.info.has_audio:
         return spans, told
     key = key_of("speech", item.media_id, transcriber.revision)
@@ -55,13 +58,15 @@ def speech(
         return kept, told
     language: str | None = None
     try:
-        for piece in sound(item.path, rate_hz=SPEECH_RATE_HZ):
+        for piece in files.sound(item, rate_hz=SPEECH_RATE_HZ):
             if stop():
                 return None, told
             heard = transcriber.transcribe(piece.samples, start_s=piece.start_s, language=language)
             spans += [span for span in heard if (span.start_s or 0.0) < duration_s]
             if heard and language is None:
                 language = heard[0].language or None  # found once for a film: a quiet piece is easily taken for another
+    except MissingMedia:
+        raise
     except MediaError as error:
         return spans, [*told, str(error)]
     keep_texts(cache, key, spans)

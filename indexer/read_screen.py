@@ -9,8 +9,8 @@ from difflib import SequenceMatcher
 import numpy as np
 import numpy.typing as npt
 
-from data.media import open_media
 from data.types import Box, MediaItem, Pixels, TextSpan
+from indexer.apart import Apart
 from models.base import TextReader
 
 RATE_FPS = 1.0
@@ -33,40 +33,39 @@ class _Shown:
 
 
 def written(
-    item: MediaItem, reader: TextReader, max_pixels: int, stop: Callable[[], bool]
+    item: MediaItem, reader: TextReader, files: Apart, stop: Callable[[], bool]
 ) -> tuple[list[TextSpan] | None, int]:
     """(spans with their boxes in display pixels, pictures read); spans None when it was stopped half way.
 
     Raises:
         MediaError: the file cannot be opened.
     """
-    with open_media(item.path, max_pixels=max_pixels) as source:
-        side = min(LARGEST_SIDE, min(source.info.width, source.info.height))
-        if source.info.duration_s is None:
-            rgb = source.frame_at(None, short_side=side).rgb
-            return (_lines(reader, rgb, item) if rgb is not None else []), 1
-        open_lines: list[_Shown] = []
-        done: list[TextSpan] = []
-        last_map: npt.NDArray[np.bool_] | None = None
-        count, end_s = 0, 0.0
-        for frame in source.frames(rate_fps=RATE_FPS, short_side=side):
-            if stop():
-                return None, count
-            if frame.rgb is None or frame.time_s is None:
-                continue
-            end_s = frame.time_s + (frame.duration_s or 0.0)
-            letters = letter_map(frame.rgb)
-            if last_map is not None and _same(letters, last_map):
-                continue
-            last_map = letters
-            if letters.any():
-                count += 1
-                seen = _lines(reader, frame.rgb, item)
-            else:
-                seen = []
-            open_lines = _merged(open_lines, seen, frame.time_s, done)
-        _merged(open_lines, [], max(end_s, source.info.duration_s), done)
-        return sorted(done, key=lambda span: (span.start_s or 0.0, span.box.y if span.box else 0)), count
+    side = min(LARGEST_SIDE, min(item.info.width, item.info.height))
+    frames = files.pictures(item, short_side=side, rate_fps=RATE_FPS)
+    if item.info.duration_s is None:
+        return [line for frame in frames if frame.rgb is not None for line in _lines(reader, frame.rgb, item)], 1
+    open_lines: list[_Shown] = []
+    done: list[TextSpan] = []
+    last_map: npt.NDArray[np.bool_] | None = None
+    count, end_s = 0, 0.0
+    for frame in frames:
+        if stop():
+            return None, count
+        if frame.rgb is None or frame.time_s is None:
+            continue
+        end_s = frame.time_s + (frame.duration_s or 0.0)
+        letters = letter_map(frame.rgb)
+        if last_map is not None and _same(letters, last_map):
+            continue
+        last_map = letters
+        if letters.any():
+            count += 1
+            seen = _lines(reader, frame.rgb, item)
+        else:
+            seen = []
+        open_lines = _merged(open_lines, seen, frame.time_s, done)
+    _merged(open_lines, [], max(end_s, item.info.duration_s), done)
+    return sorted(done, key=lambda span: (span.start_s or 0.0, span.box.y if span.box else 0)), count
 
 
 def letter_map(rgb: Pixels) -> npt.NDArray[np.bool_]:

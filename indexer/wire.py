@@ -1,41 +1,47 @@
 """Messages between the run and a decoding process: one line of JSON, then as many bytes as it announces.
 
-Plain values and raw pixels only; nothing is unpickled. What arrives is checked, since a decoder that met a hostile file
-may say anything.
+Plain values, raw pixels and samples only; nothing is unpickled. What arrives is checked, since a decoder that met a
+hostile file may say anything.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
-from data.types import MediaInfo, Pixels
+from data.types import MediaInfo
 
 MAX_LINE_BYTES = 16 << 20  # the edges of a hundred thousand shots
 MAX_PAYLOAD_BYTES = 1 << 30
 
 Message: TypeAlias = dict[str, Any]
+Payload: TypeAlias = npt.NDArray[Any]  # Pixels, or (n,) float32 of sound
 
 
 class BadMessage(Exception):
     """The other side died in the middle of a message, or sent what is none."""
 
 
-def send(stream: BinaryIO, message: Mapping[str, Any], payload: Pixels | None = None) -> None:
-    """Args: payload: sent as its bytes; its shape stands in the message."""
-    size = {} if payload is None else {"shape": list(payload.shape), "bytes": payload.nbytes}
+def send(stream: BinaryIO, message: Mapping[str, Any], payload: Payload | None = None) -> None:
+    """Args: payload: sent as its bytes; its type and shape stand in the message."""
+    size = {}
+    if payload is not None:
+        size = {"type": payload.dtype.name, "shape": list(payload.shape), "bytes": payload.nbytes}
     stream.write(json.dumps({**message, **size}).encode("ascii") + b"\n")
     if payload is not None:
         stream.write(np.ascontiguousarray(payload).data)
     stream.flush()
 
 
-def receive(stream: BinaryIO) -> tuple[Message, Pixels | None] | None:
-    """The next message with its picture; None when the other side has closed.
+def receive(stream: BinaryIO) -> tuple[Message, Payload | None] | None:
+    """The next message with its picture or sound; None when the other side has closed.
 
     Raises:
         BadMessage: it is cut off or malformed.
@@ -48,15 +54,30 @@ def receive(stream: BinaryIO) -> tuple[Message, Pixels | None] | None:
         size = message.get("bytes", 0)
         if not size:
             return message, None
-        height, width, channels = message["shape"]
-        if channels != 3 or size != height * width * 3 or not 0 < size <= MAX_PAYLOAD_BYTES:
-            raise ValueError(f"shape {message['shape']}, {size} bytes")
+        dtype, shape = np.dtype(message["type"]), message["shape"]
+        match message["type"], shape:
+            case ("uint8", [int(height), int(width), 3]):
+                expected = height * width * 3
+            case ("float32", [int(samples)]):
+                expected = samples * 4
+            case _:
+                expected = -1
+        if size != expected or not 0 < size <= MAX_PAYLOAD_BYTES:
+            raise ValueError(f"{message['type']} of shape {shape}, {size} bytes")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadMessage(str(error)) from None
     payload = stream.read(size)
     if len(payload) != size:
         raise BadMessage("cut off")
-    return message, np.frombuffer(payload, np.uint8).reshape(height, width, 3)
+    return message, np.frombuffer(payload, dtype).reshape(shape)
+
+
+def path_out(path: Path) -> str:
+    return os.fsencode(path).hex()
+
+
+def path_in(text: str) -> Path:
+    return Path(os.fsdecode(bytes.fromhex(text)))
 
 
 def info_out(info: MediaInfo) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """The process that decodes. A codec that crashes, hangs or eats memory on a bad file takes this process, never the run.
 
-It reads one job a line from stdin and answers on stdout: "open", then a "row" with its picture (or with the number of
-an earlier row it repeats) for each frame that is wanted and a "tick" now and then between them, and last "end" or
-"failed". It ends when its stdin closes, so it never outlives the run.
+It reads one job a line from stdin and answers on stdout, last with "end" or "failed". To "index": "open", then a "row"
+with its picture (or with the number of an earlier row it repeats) for each frame that is wanted and a "tick" now and
+then between them. To "pictures", "sound" and "subtitles": one message each. It ends when its stdin closes, so it never
+outlives the run.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from data.errors import MediaError, MissingExtra
+from data.errors import MediaError, MissingExtra, MissingMedia
 from data.media import open_media
 from data.types import MediaInfo
 from indexer import wire
@@ -46,7 +47,7 @@ def serve() -> None:
 
     threading.Thread(target=listen, daemon=True).start()
     while True:
-        decode(jobs.get(), out)
+        answer(jobs.get(), out)
 
 
 def _limit_memory() -> None:
@@ -59,13 +60,16 @@ def _limit_memory() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def decode(job: dict[str, Any], out: BinaryIO) -> None:
-    """Everything that one file gives, as messages; an error is a message too."""
-    path = Path(os.fsdecode(bytes.fromhex(job["path"])))
+def answer(job: dict[str, Any], out: BinaryIO) -> None:
+    """Everything that is asked of one file, as messages; an error is a message too."""
     try:
-        _decode(path, job, out)
+        path = wire.path_in(job["path"])
+        os.stat(path)  # FFmpeg takes a file that is gone for a damaged one
+        _DO[job["do"]](path, job, out)
     except BrokenPipeError:
         os._exit(0)
+    except MissingMedia as error:
+        wire.send(out, {"is": "failed", "reason": str(error), "unreadable": True})
     except (MediaError, MissingExtra) as error:
         wire.send(out, {"is": "failed", "reason": str(error)})
     except MemoryError:
@@ -78,7 +82,7 @@ def decode(job: dict[str, Any], out: BinaryIO) -> None:
         wire.send(out, {"is": "failed", "reason": f"could not be decoded ({type(error).__name__}: {reason})"})
 
 
-def _decode(path: Path, job: dict[str, Any], out: BinaryIO) -> None:
+def _index(path: Path, job: dict[str, Any], out: BinaryIO) -> None:
     with open_media(path, max_pixels=job["max_pixels"]) as source:
         wire.send(out, {"is": "open", "info": wire.info_out(source.info)})
         still = source.info.duration_s is None
@@ -120,6 +124,40 @@ def _decode(path: Path, job: dict[str, Any], out: BinaryIO) -> None:
             return
         edges = None if still else edges_s(shots, end_s)
         wire.send(out, {"is": "end", "edges_s": edges, "warnings": source.warnings})
+
+
+def _pictures(path: Path, job: dict[str, Any], out: BinaryIO) -> None:
+    with open_media(path, max_pixels=job["max_pixels"]) as source:
+        side = job["short_side"]
+        if source.info.duration_s is None:
+            frames = iter([source.frame_at(None, short_side=side)])
+        else:
+            frames = source.frames(
+                rate_fps=job["rate_fps"], start_s=job["start_s"], end_s=job["end_s"], short_side=side
+            )
+        for frame in frames:
+            wire.send(out, {"is": "picture", "time_s": frame.time_s, "duration_s": frame.duration_s}, frame.rgb)
+    wire.send(out, {"is": "end"})
+
+
+def _sound(path: Path, job: dict[str, Any], out: BinaryIO) -> None:
+    from data.media.audio import sound
+
+    for piece in sound(path, rate_hz=job["rate_hz"]):
+        wire.send(out, {"is": "sound", "start_s": piece.start_s}, piece.samples)
+    wire.send(out, {"is": "end"})
+
+
+def _subtitles(path: Path, job: dict[str, Any], out: BinaryIO) -> None:
+    from data.media.subtitles import embedded
+
+    for span in embedded(path, job["duration_s"]):
+        line = {"text": span.text, "start_s": span.start_s, "end_s": span.end_s, "language": span.language}
+        wire.send(out, {"is": "line", **line})
+    wire.send(out, {"is": "end"})
+
+
+_DO = {"index": _index, "pictures": _pictures, "sound": _sound, "subtitles": _subtitles}
 
 
 def _rate_fps(info: MediaInfo, frame_rate: float) -> float:

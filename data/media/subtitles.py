@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
 
-from data.errors import MediaError
+from data.errors import MediaError, MissingMedia
 from data.media.container import OpenVideo
 from data.media.source import DEFAULT_MAX_PIXELS
 from data.media.tags import decoded
@@ -127,8 +127,14 @@ def _language_of(path: Path) -> str:
     return part if _LANGUAGE.fullmatch(part) else ""
 
 
-def spans_of(path: Path, duration_s: float) -> tuple[list[TextSpan], list[str]]:
-    """The best subtitles of a video, a file beside it before a stream inside it; and what was wrong."""
+def spans_of(
+    path: Path, duration_s: float, inside: Callable[[Path, float], list[TextSpan]] = embedded
+) -> tuple[list[TextSpan], list[str]]:
+    """The best subtitles of a video, a file beside it before a stream inside it; and what was wrong.
+
+    Raises:
+        MissingMedia: the video is not there.
+    """
     told: list[str] = []
     for file in beside(path):
         spans, bad = read_file(file, duration_s)
@@ -136,6 +142,8 @@ def spans_of(path: Path, duration_s: float) -> tuple[list[TextSpan], list[str]]:
         if spans:
             return spans, told
     try:
-        return embedded(path, duration_s), told
+        return inside(path, duration_s), told
+    except MissingMedia:
+        raise
     except MediaError as error:
         return [], [*told, str(error)]

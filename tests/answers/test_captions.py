@@ -11,6 +11,7 @@ from data.settings import Settings
 from data.store.base import Filter
 from data.store.lance import create_or_open, open_reader
 from data.types import Segment, TextSpan
+from indexer.apart import Apart
 from indexer.captions import CaptionReport, caption_library, clip_of, spans_of
 from indexer.enrich import enrich
 from models.base import Caption, Captioner, CaptionEvent, ModelSet
@@ -158,12 +159,13 @@ def test_clips_hold_the_segment_and_no_more(settings: Settings) -> None:
     store = open_reader(settings.library)
     items = {item.path.suffix: item for item in store.media()}
     heard = [TextSpan("speech", "inside", 2.0, 2.5), TextSpan("speech", "outside", 5.0, 6.0)]
-    clip = clip_of(items[".mp4"], Segment("m", 0, 1.25, 4.0), heard, settings)
+    with Apart(settings.max_pixels) as files:
+        clip = clip_of(items[".mp4"], Segment("m", 0, 1.25, 4.0), heard, files)
+        gif = clip_of(items[".gif"], Segment("g", 0, 0.0, 1.5), [], files)
+        still = clip_of(items[".png"], Segment("s", 0, None, None), [], files)
     assert clip.times_s[0] == 1.25 and all(a < b for a, b in zip(clip.times_s, clip.times_s[1:], strict=False))
     assert clip.times_s[-1] < 4.0 and 5 <= len(clip.frames) <= 7 and clip.transcript == "[2.0 s] inside"
-    gif = clip_of(items[".gif"], Segment("g", 0, 0.0, 1.5), [], settings)
     assert gif.times_s == pytest.approx((0.0, 0.5, 1.0)) and gif.kind == "gif"
-    still = clip_of(items[".png"], Segment("s", 0, None, None), [], settings)
     assert still.times_s == () and still.start_s is None and len(still.frames) == 1
 
 

@@ -33,6 +33,18 @@ def tone(path, *, at_s=2.0, delay_s=0.0, origin_s=0, length_s=5.0):
     return path
 
 
+def with_lines(film, lines, target):
+    """The picture of a film with the text of a subtitle file as a stream of its own."""
+    with av.open(str(film)) as source, av.open(str(lines)) as said, av.open(str(target), "w") as out:
+        streams = [out.add_stream_from_template(one) for one in (source.streams.video[0], said.streams.subtitles[0])]
+        for packets, stream in zip((source.demux(video=0), said.demux()), streams, strict=True):
+            for packet in packets:
+                if packet.dts is not None:
+                    packet.stream = stream
+                    out.mux(packet)
+    return target
+
+
 def signs(path, shown, *, length_s=9, size=(640, 360)):
     """A film at 5 fps; shown: (text, start_s, end_s, (x, y)) signs on a plain ground."""
     font = ImageFont.load_default(36)

@@ -7,7 +7,7 @@ import pytest
 
 from data.media.audio import sound
 from data.media.subtitles import beside, embedded, read_file, spans_of
-from tests.enrich.made import tone
+from tests.enrich.made import tone, with_lines
 
 SRT = """1
 00:00:01,000 --> 00:00:02,500
@@ -99,17 +99,9 @@ def test_a_line_of_a_million_open_tags_costs_no_time(tmp_path, suffix):
 
 
 def test_an_embedded_line_of_open_tags_costs_no_time(tmp_path):
-    import av
-
-    film, target = tone(tmp_path / "a.mp4"), tmp_path / "b.mkv"
-    (tmp_path / "x.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nhello " + "{\\" * 200_000 + "\n")
-    with av.open(str(film)) as source, av.open(str(tmp_path / "x.srt")) as lines, av.open(str(target), "w") as out:
-        streams = [out.add_stream_from_template(one) for one in (source.streams.video[0], lines.streams.subtitles[0])]
-        for packets, stream in zip((source.demux(video=0), lines.demux()), streams, strict=True):
-            for packet in packets:
-                if packet.dts is not None:
-                    packet.stream = stream
-                    out.mux(packet)
+    lines = tmp_path / "x.srt"
+    lines.write_text("1\n00:00:01,000 --> 00:00:02,000\nhello " + "{\\" * 200_000 + "\n")
+    target = with_lines(tone(tmp_path / "a.mp4"), lines, tmp_path / "b.mkv")
     started_s = time.process_time()
     (span,) = embedded(target, 6.0)
     assert span.text.startswith("hello") and time.process_time() - started_s < 5

@@ -46,10 +46,12 @@ def test_signs_are_read_with_box_and_time(models, tmp_path):
     pytest.importorskip("rapidocr", reason="needs secondsight[ocr]")
     from data.media import probe
     from data.types import MediaItem
+    from indexer.apart import Apart
     from indexer.read_screen import written
 
     film = signs(tmp_path / "s.mp4", [("EXIT 24 NORTH", 1, 4, (60, 60)), ("Platform nine", 3, 8, (60, 220))])
-    spans, count = written(MediaItem("m", film, probe(film)), models.text_reader, 10**8, lambda: False)
+    with Apart(10**8) as files:
+        spans, count = written(MediaItem("m", film, probe(film)), models.text_reader, files, lambda: False)
     assert [span.text.replace(" ", "").lower() for span in spans] == ["exit24north", "platformnine"]
     assert [(s.start_s, s.end_s) for s in spans] == [(1.0, 4.0), (3.0, 8.0)]
     assert abs(spans[0].box.x - 60) < 12 and 55 < spans[0].box.y < 80 and spans[1].box.y > 200

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import time
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,11 +13,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-import indexer.decode
+import indexer.process
+from data.errors import MissingMedia
+from data.media import probe
+from data.media.audio import sound
+from data.media.subtitles import embedded
 from data.settings import Settings
+from data.types import Box, MediaItem
 from indexer import wire
+from indexer.apart import Apart
 from indexer.pipeline import index
-from models.base import ModelSet
+from models.base import ModelSet, WrittenLine
+from tests.enrich.made import tone, with_lines
 from tests.indexer.contents import contents
 
 DECODER = """
@@ -54,8 +63,8 @@ def test_a_defect_costs_only_its_file(
 
     with monkeypatch.context() as patch:
         # The first descriptor after the standard ones is the copy of stdout that messages go to.
-        patch.setattr(indexer.decode, "_START", DECODER.format(defect=defect.replace("OUT", "3")))
-        patch.setattr(indexer.decode, "SILENCE_S", 2.0)
+        patch.setattr(indexer.process, "_START", DECODER.format(defect=defect.replace("OUT", "3")))
+        patch.setattr(indexer.process, "SILENCE_S", 2.0)
         report = run()
     (failure,) = report.failed
     assert report.indexed == 3 and failure.path.endswith("blink.gif") and says in failure.reason
@@ -65,6 +74,66 @@ def test_a_defect_costs_only_its_file(
     assert run(retry_failed=True).indexed == 1
 
 
+class Sign:
+    revision = "sign@1"
+
+    def read(self, picture: np.ndarray) -> list[WrittenLine]:
+        return [WrittenLine("EXIT", Box(0, 0, 5, 5), 0.9)]
+
+
+@pytest.mark.parametrize("do", ["pictures", "subtitles"])
+def test_a_crash_in_what_texts_are_made_of_costs_only_that_text(
+    media: Path, settings: Settings, colour_models: ModelSet, monkeypatch: pytest.MonkeyPatch, do: str
+) -> None:
+    models = replace(colour_models, text_reader=Sign())
+    crash = (
+        DECODER.replace("worker.serve()", "")
+        + f"""
+real_answer = worker.answer
+
+def answer(job, out):
+    if job["do"] == {do!r} and bytes.fromhex(job["path"]).endswith(b"film.mp4"):
+        ctypes.string_at(0)
+    real_answer(job, out)
+
+worker.answer = answer
+worker.serve()
+"""
+    )
+    monkeypatch.setattr(indexer.process, "_START", crash.format(defect="pass"))
+    run = partial(index, [media], library=settings.library, models=models, settings=settings, read=True)
+    report = run()
+    (warning,) = report.warnings
+    assert report.indexed == 4 and not report.failed
+    assert warning.path.endswith("film.mp4") and "crashed on it (signal 11)" in warning.reason
+    assert report.texts >= 2, "the pictures after it are read"
+    again = run()
+    assert not again.warnings and again.texts == 0, "the same bytes are not asked again"
+
+
+def test_sound_and_subtitles_come_over_as_they_are_read_here(tmp_path: Path) -> None:
+    film, lines = tone(tmp_path / "film.mp4"), tmp_path / "lines.srt"
+    lines.write_text("1\n00:00:01,000 --> 00:00:02,000\nhello\n\n2\n00:00:03,000 --> 00:00:04,500\n你好\n")
+    item = MediaItem("m", film, probe(film))
+    said = replace(item, path=with_lines(film, lines, tmp_path / "said.mkv"))
+    with Apart(10**8) as files:
+        far = [(piece.start_s, piece.samples) for piece in files.sound(item, rate_hz=16_000)]
+        assert files.subtitles(item) == []
+        assert [(span.text, span.start_s, span.end_s) for span in files.subtitles(said)] == [
+            ("hello", 1.0, 2.0), ("你好", 3.0, 4.5),
+        ]  # fmt: skip
+        assert files.subtitles(said) == embedded(said.path, 6.0)
+        gone = replace(item, path=tmp_path / "gone.mp4")
+        with pytest.raises(MissingMedia, match="No such file"):
+            files.subtitles(gone)
+        first = next(files.pictures(item, short_side=32, rate_fps=2.0))
+        assert first.time_s == 0.0 and first.rgb is not None and min(first.rgb.shape[:2]) == 32
+        assert len(list(files.pictures(item, short_side=32, rate_fps=2.0))) > 2, "left half way, it begins anew"
+    here = [(piece.start_s, piece.samples) for piece in sound(film, rate_hz=16_000)]
+    assert [start_s for start_s, _ in far] == [start_s for start_s, _ in here]
+    assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(far, here, strict=True))
+
+
 def test_a_decoder_that_takes_too_long_is_not_tried_again_unasked(
     media: Path, settings: Settings, colour_models: ModelSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,8 +141,8 @@ def test_a_decoder_that_takes_too_long_is_not_tried_again_unasked(
         return index([media / "blink.gif"], library=settings.library, models=colour_models, settings=settings)
 
     with monkeypatch.context() as patch:
-        patch.setattr(indexer.decode, "_START", DECODER.format(defect="time.sleep(60)"))
-        patch.setattr(indexer.decode, "LEAST_BUDGET_S", 1.0)
+        patch.setattr(indexer.process, "_START", DECODER.format(defect="time.sleep(60)"))
+        patch.setattr(indexer.process, "LEAST_BUDGET_S", 1.0)
         (failure,) = run().failed
     assert "given up after" in failure.reason and run().not_retried == 1
 
@@ -87,8 +156,8 @@ def test_time_in_which_the_run_stood_still_is_nobody_s_silence(
         now_s = time.monotonic()
         return now_s + (1000.0 if now_s > started_s + 1.5 else 0.0)
 
-    monkeypatch.setattr(indexer.decode, "_START", DECODER.format(defect="time.sleep(4)"))
-    monkeypatch.setattr(indexer.decode, "time", SimpleNamespace(monotonic=jumping_s))
+    monkeypatch.setattr(indexer.process, "_START", DECODER.format(defect="time.sleep(4)"))
+    monkeypatch.setattr(indexer.process, "time", SimpleNamespace(monotonic=jumping_s))
     report = index([media], library=settings.library, models=colour_models, settings=settings)
     assert report.indexed == 4 and not report.failed
 
@@ -97,7 +166,7 @@ def test_a_library_that_prints_does_no_harm(
     media: Path, settings: Settings, colour_models: ModelSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chatty = "print('{\"is\": \"end\"}', flush=True); os.write(1, b'noise'); os.write(2, b'noise' * 100_000)"
-    monkeypatch.setattr(indexer.decode, "_START", DECODER.format(defect=chatty))
+    monkeypatch.setattr(indexer.process, "_START", DECODER.format(defect=chatty))
     report = index([media], library=settings.library, models=colour_models, settings=settings)
     assert report.indexed == 4 and not report.failed
 
@@ -105,14 +174,14 @@ def test_a_library_that_prints_does_no_harm(
 def test_no_process_outlives_the_run(
     media: Path, settings: Settings, colour_models: ModelSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun: list[indexer.decode.subprocess.Popen[bytes]] = []
-    popen = indexer.decode.subprocess.Popen
+    begun: list[indexer.process.subprocess.Popen[bytes]] = []
+    popen = indexer.process.subprocess.Popen
 
     def noted(*arguments, **options):
         begun.append(popen(*arguments, **options))
         return begun[-1]
 
-    monkeypatch.setattr(indexer.decode.subprocess, "Popen", noted)
+    monkeypatch.setattr(indexer.process.subprocess, "Popen", noted)
     settings = settings.model_copy(update={"workers": 3})
     report = index([media], library=settings.library, models=colour_models, settings=settings, should_stop=lambda: True)
     assert report.interrupted
@@ -149,11 +218,13 @@ def test_messages_arrive_as_they_were_sent() -> None:
     [
         b"[1]\n",
         b"nonsense\n",
-        b'{"is": "row", "bytes": 18, "shape": [2, 3, 3]}\nshort',
-        b'{"is": "row", "bytes": 99, "shape": [2, 3, 3]}\n' + b"x" * 99,
-        b'{"is": "row", "bytes": -3, "shape": [-1, 1, 3]}\n',
-        b'{"is": "row", "bytes": 3000000000, "shape": [1000000000, 1, 3]}\n',
-        b'{"is": "row", "bytes": 12, "shape": "abc"}\n',
+        b'{"is": "row", "bytes": 18, "shape": [2, 3, 3], "type": "uint8"}\nshort',
+        b'{"is": "row", "bytes": 99, "shape": [2, 3, 3], "type": "uint8"}\n' + b"x" * 99,
+        b'{"is": "row", "bytes": -3, "shape": [-1, 1, 3], "type": "uint8"}\n',
+        b'{"is": "row", "bytes": 3000000000, "shape": [1000000000, 1, 3], "type": "uint8"}\n',
+        b'{"is": "row", "bytes": 12, "shape": "abc", "type": "uint8"}\n',
+        b'{"is": "sound", "bytes": 8, "shape": [1], "type": "float32"}\n' + b"x" * 8,
+        b'{"is": "sound", "bytes": 8, "shape": [1], "type": "object"}\n' + b"x" * 8,
     ],
 )
 def test_what_is_no_message_is_told_apart(raw: bytes) -> None:

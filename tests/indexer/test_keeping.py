@@ -181,7 +181,9 @@ def test_a_bad_file_is_tried_again_when_it_changes_or_when_asked(run, media: Pat
     assert (report.indexed, report.failed, report.not_retried) == (1, (), 0)
 
 
-def test_a_truncated_film_gives_what_it_has_and_says_how_much_is_missing(run, media: Path, settings: Settings) -> None:
+def test_a_truncated_film_gives_what_it_has_and_says_how_much_is_missing(
+    run, media: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
     import av
 
     # Matroska keeps no index that a cut could lose.
