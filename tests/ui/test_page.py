@@ -139,6 +139,12 @@ def test_a_shared_address_opens_on_the_second(page_library: Shelf, items: dict[s
     assert page.session_state.open.item.path.name == "film.mp4"
     page.button(key="close").click().run()
     assert "open" not in page.query_params and page.session_state.open is None
+    page.button_group(key="kinds").set_value(["gif", "image"]).run()
+    assert page.query_params["kinds"] == ["gif", "image"]
+    again = AppTest.from_file(MAIN, default_timeout=60)
+    again.query_params["kinds"] = ["gif", "song"]
+    again.run()
+    assert [spot.item.path.name for spot in again.session_state.spots] == ["blink.gif"]
     for wrong in ("nothing@5", f"{items['.mp4'].media_id}@99999", f"{items['.png'].media_id}@x", "@"):
         page = AppTest.from_file(MAIN, default_timeout=60)
         page.query_params["open"] = wrong

@@ -5,7 +5,7 @@ What is open stands in the page's address too, as `open=MEDIUM@SECONDS`, so that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -50,6 +50,23 @@ def open_spot(spot: Spot) -> None:
 def close() -> None:
     state.open, state.picking_s = None, None
     st.query_params.pop("open", None)
+
+
+def chosen_by_address(choices: Mapping[str, Collection[str]]) -> None:
+    """What the address says is chosen, when the page is new; `choices` are there to choose from."""
+    for name, there in choices.items():
+        said = [value for value in st.query_params.get_all(name) if value in there]
+        if said:
+            state[name] = said if name == "kinds" else said[0]
+
+
+def to_address(choices: Iterable[str]) -> None:
+    """What is chosen stands in the address: not by Streamlit's own binding, which writes labels, counts and all."""
+    for name in choices:
+        if state.get(name):
+            st.query_params[name] = state[name]
+        else:
+            st.query_params.pop(name, None)
 
 
 def open_by_address() -> None:

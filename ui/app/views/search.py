@@ -27,7 +27,11 @@ _UPLOADS = ["jpg", "jpeg", "png", "webp", "avif", "heic", "bmp", "tif", "tiff", 
 state = st.session_state
 
 
-def _question() -> tuple[str, list[str], str]:
+def _question(is_new: bool) -> tuple[str, list[str], str]:
+    facets = held.facets()
+    choices = {"kinds": KINDS, "folder": facets.folders, "year": facets.years, "group_by": facets.fields}
+    if is_new:
+        clicks.chosen_by_address(choices)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="question"):
         text = st.text_input(
             "Search",
@@ -49,7 +53,6 @@ def _question() -> tuple[str, list[str], str]:
                 max_upload_size=50,
             )
         st.button("Search", type="primary")
-    facets = held.facets()
     names = {"image": "Images", "gif": "GIFs", "video": "Videos"}
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         kinds = st.pills(
@@ -60,11 +63,11 @@ def _question() -> tuple[str, list[str], str]:
             key="kinds",
             label_visibility="collapsed",
             on_change=clicks.on_question,
-            bind="query-params",
         )
         folder = _choice("folder", "All folders", {path: facets.shown(path) for path in facets.folders}, facets.folders)
         year = _choice("year", "All years", {year: year for year in facets.years}, facets.years)
         group_by = _choice("group_by", "All results", {name: f"One result a {name}" for name in facets.fields})
+    clicks.to_address(choices)
     return narrowed((text or "").strip(), folder, year), list(kinds or []), group_by
 
 
@@ -167,7 +170,7 @@ def _warm_up() -> None:
 
 def page() -> None:
     is_new = clicks.start()
-    text, kinds, group_by = _question()
+    text, kinds, group_by = _question(is_new)
     above = st.container()
     try:
         if is_new:
