@@ -22,15 +22,15 @@ FULL = 6.0
 
 
 def places(
-    store: Store, vector: npt.NDArray[np.float32], captions: Background, k: int, where: Filter
+    store: Store, vector: npt.NDArray[np.float32], captions: Background | None, k: int, where: Filter
 ) -> dict[str, list[Place]]:
     """media_id -> the captions that mean what is asked, out of the k nearest.
 
     Args:
-        vector: (dim,) of the question. captions: the background of the library's captions.
+        vector: (dim,) of the question. captions: the background of the library's captions; None: they are not looked at.
     """
     out: dict[str, list[Place]] = defaultdict(list)
-    if not len(captions.sample):
+    if captions is None or not len(captions.sample):
         return out
     hits, vectors = store.search_meanings(vector, k, where)
     if not hits:

@@ -101,7 +101,7 @@ def ask(store: Store, events: Sequence[Event], depth: int, where: Filter, captio
                 if mention.demanded:
                     must = set(places) if must is None else must & set(places)
                 else:
-                    for vector in event.vectors_of(mention.term) if captions is not None else ():
+                    for vector in event.vectors_of(mention.term):
                         for media_id, meant in meaning.places(store, vector, captions, depth, where).items():
                             places.setdefault(media_id, []).extend(meant)
                     by_words.update(dict.fromkeys(places))
