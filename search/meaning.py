@@ -27,7 +27,8 @@ def places(
     """media_id -> the captions that mean what is asked, out of the k nearest.
 
     Args:
-        vector: (dim,) of the question. captions: the background of the library's captions; None: they are not looked at.
+        vector: (dim,) of the question.
+        captions: the background of the library's captions; None: they are not looked at.
     """
     out: dict[str, list[Place]] = defaultdict(list)
     if captions is None or not len(captions.sample):
