@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from data.store.reader import Reader
 
 MOST_FRAGMENTS = 64  # small pieces of a table before they are merged
-KEEP_VERSIONS = timedelta(minutes=2)  # older states go: longer than any one read takes
+KEEP_VERSIONS = timedelta(minutes=2)  # older states go beside a run: longer than any one read takes
+KEEP_VERSIONS_OPTIMIZED = timedelta(seconds=5)  # likewise when asked for: a search takes less, other reads try again
 UNINDEXED_SHARE = 0.2  # frames outside the vector index, searched exactly, before they are indexed; likewise gone ones
 LEFT_OUTSIDE = 8192  # frames that the end of a run leaves outside: compared in the time of a search of one index more
 MERGED_UP_TO = 2  # an index this many times larger than the next is made anew with it
@@ -34,6 +36,13 @@ def tidy(tables: Mapping[str, Any], *, most_fragments: int = MOST_FRAGMENTS) -> 
     for table in tables.values():
         if table.stats()["fragment_stats"]["num_small_fragments"] > most_fragments:
             table.optimize(cleanup_older_than=KEEP_VERSIONS)
+
+
+def drop_old_states(tables: Mapping[str, Any]) -> None:
+    """Wait until no search reads what was in force before, and remove that."""
+    time.sleep(KEEP_VERSIONS_OPTIMIZED.total_seconds())
+    for table in tables.values():
+        table.optimize(cleanup_older_than=KEEP_VERSIONS_OPTIMIZED)
 
 
 def index_texts(texts: Any) -> None:

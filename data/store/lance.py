@@ -378,3 +378,4 @@ class LanceStore(reader.Reader):
         with self._writing():
             indices.tidy(self._tables, most_fragments=0)
             indices.index_vectors(self)
+            indices.drop_old_states(self._tables)

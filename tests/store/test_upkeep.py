@@ -4,13 +4,15 @@ import errno
 import os
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
 
 from data import errors
-from data.store import faiss, lists, manifest, reader, swap, upkeep
+from data.store import faiss, indices, lists, manifest, reader, swap, upkeep
 from data.store.base import Filter
 from data.store.lance import create_or_open, open_reader, read_manifest
 from data.store.manifest import write_manifest
@@ -41,10 +43,17 @@ def answers(library):
         )  # fmt: skip
 
 
-def test_optimize_merges_and_answers_the_same(library):
+def test_optimize_merges_and_answers_the_same(library, monkeypatch):
+    monkeypatch.setattr(indices, "KEEP_VERSIONS_OPTIMIZED", timedelta(seconds=1))
     fill(library, count=12)
     before = answers(library)
-    upkeep.optimize(library)
+    with ThreadPoolExecutor(1) as other, open_reader(library) as live:
+        going_on = other.submit(upkeep.optimize, library)
+        while not going_on.done():
+            assert len(live.search_vectors("joint", QUERY, 100, Filter())) == 12 * 5
+            assert len(live.search_texts("hello", 100, Filter())) == 12
+        size_before, size_after = going_on.result()
+    assert size_after < size_before / 2, "states from before the last minute go as well"
     assert answers(library) == before
     with open_reader(library) as store:
         stats = [table.stats()["fragment_stats"]["num_fragments"] for table in store._tables.values()]
