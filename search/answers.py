@@ -53,11 +53,16 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A candidate answer: one sight an event, all in one medium."""
+    """A candidate answer: one sight an event, all in one medium.
+
+    Attributes:
+        order: probability that several events happened in the order asked.
+    """
 
     media_id: str
     sights: tuple[Sight, ...]
     height: float
+    order: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +148,14 @@ def moment(
     """From the first event's start to the last one's end, opening at the first one's peak.
 
     Several events are as probable as all of them at once, taken as depending on each other as much as on nothing: the
-    geometric mean.
+    geometric mean, times the probability that they are in the order asked.
     """
     start_s = peak_s = end_s = None
     if item.info.duration_s is not None:
         intervals = [interval(sight, shots) for sight in found.sights]
         start_s, peak_s, end_s = min(i[0] for i in intervals), intervals[0][1], max(i[2] for i in intervals)
     scores = [score(sight, model, background) for sight in found.sights]
-    return Moment(item, start_s, peak_s, end_s, float(np.prod(scores) ** (1 / len(scores))))
+    return Moment(item, start_s, peak_s, end_s, found.order * float(np.prod(scores) ** (1 / len(scores))))
 
 
 def joined(media_id: str, rows: Sequence[Sequence[Sight]]) -> list[Found]:
@@ -163,10 +168,11 @@ def joined(media_id: str, rows: Sequence[Sequence[Sight]]) -> list[Found]:
     ]
     if len(steps) < len(rows) - 1:  # an event that nowhere holds
         return []
-    return [
-        Found(media_id, tuple(row[place] for row, place in zip(rows, chain.places, strict=True)), chain.height)
-        for chain in joins.chains(spans, steps)
-    ]
+    out, turned = [], joins.turned(spans, steps)
+    for chain in joins.chains(spans, steps):
+        sights = tuple(row[place] for row, place in zip(rows, chain.places, strict=True))
+        out.append(Found(media_id, sights, chain.height, joins.in_order(chain.height, turned)))
+    return out
 
 
 def _span(sight: Sight) -> joins.Span:

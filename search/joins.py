@@ -1,17 +1,23 @@
 """Events of one medium put in order: "A then B", "A while B". Pure.
 
 Each event has its own stretches; a chain takes one of each so that every step holds. A chain is as good as its weakest
-event, because all of them have to be there, with a little for the others.
+event, because all of them have to be there, with a little for the others. Pictures that are a little like an event are
+everywhere, so that what happened the other way round is found as well, only weaker: a chain is doubted by how much
+better the same events fit in the opposite order.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from data.types import Relation
 
 _WEAKEST = 0.8  # of a chain's height; the rest is its mean
+# Over 39 questions of two libraries, 14 of them in an order that does not happen: AUROC .83 without, .88 at 1,
+# .90 at 2.
+_ORDER_SLOPE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,18 @@ def chains(events: Sequence[Sequence[Span]], steps: Sequence[tuple[Relation, flo
             ends.add(chain.places[-1])
             out.append(chain)
     return out
+
+
+def turned(events: Sequence[Sequence[Span]], steps: Sequence[tuple[Relation, float | None]]) -> float:
+    """Height of the best chain of the same events in the opposite order; -inf where there is none or no order."""
+    if not steps or any(relation != "then" for relation, _ in steps):
+        return -math.inf
+    return max((chain.height for chain in chains(events[::-1], steps[::-1])), default=-math.inf)
+
+
+def in_order(height: float, turned_height: float) -> float:
+    """Probability that it happened in the order asked and not the other way round; 1 where that fits no better."""
+    return min(1.0, 2.0 / (1.0 + math.exp(_ORDER_SLOPE * (turned_height - height))))
 
 
 def _longer(place: int, tail: Chain, events: Sequence[Sequence[Span]]) -> Chain:

@@ -46,6 +46,16 @@ def test_the_best_chain_is_found_and_is_as_good_as_its_weakest() -> None:
     assert joins.chains([second, first], [("then", 10.0)]) == []
 
 
+def test_a_chain_is_doubted_where_the_other_way_round_fits_better() -> None:
+    first, second = [Span(20, 21, 22, 4.0), Span(0, 1, 2, 2.0)], [Span(4, 5, 6, 4.0)]
+    steps = [("then", 60.0)]
+    weak, *_ = joins.chains([first, second], steps)
+    assert weak.places == (1, 0) and joins.in_order(weak.height, joins.turned([first, second], steps)) < 0.1
+    strong, *_ = joins.chains([second, first], steps)
+    assert joins.in_order(strong.height, joins.turned([second, first], steps)) == 1.0
+    assert joins.in_order(0.0, joins.turned([first, second], [("while", None)])) == 1.0, "no order, no doubt"
+
+
 spans = st.builds(
     lambda start, left, right, height: Span(start, start + left, start + left + right, height),
     st.floats(0, 100), st.floats(0, 5), st.floats(0.1, 5), st.floats(-2, 6),
