@@ -51,7 +51,7 @@ def test_optimize_merges_and_answers_the_same(library, monkeypatch):
         going_on = other.submit(upkeep.optimize, library)
         while not going_on.done():
             assert len(live.search_vectors("joint", QUERY, 100, Filter())) == 12 * 5
-            assert len(live.search_texts("hello", 100, Filter())) == 12
+            assert len(live.search_texts("hello", 100, Filter())) == 2 * 12
         size_before, size_after = going_on.result()
     assert size_after < size_before / 2, "states from before the last minute go as well"
     assert answers(library) == before
