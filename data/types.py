@@ -80,6 +80,7 @@ class MediaItem:
         media_id: content hash (blake2b-160, hex) of the file's bytes.
         path: absolute path of one present copy.
         fields: what its owner says of it (price, category, ...), typed; untrusted text.
+        copies: the other paths of the very same bytes.
     """
 
     media_id: str
@@ -87,6 +88,7 @@ class MediaItem:
     info: MediaInfo
     size_bytes: int = 0
     fields: dict[str, FieldValue] = field(default_factory=dict)
+    copies: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +306,7 @@ class Moment:
     Attributes:
         start_s, peak_s, end_s: all None for a still, otherwise start_s <= peak_s < end_s.
         score: calibrated probability in [0, 1] that this matches the query.
-        same: further media that show the same thing here (copies, re-encodes), folded into this one.
+        same: further files that show the same thing here (copies, re-encodes), folded into this one.
     """
 
     media: MediaItem

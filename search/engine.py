@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +25,7 @@ from models.base import ModelSet
 from search import answers, fold, fuse, localise, moments, rerank, retrieve, same
 from search.background import Background
 from search.channels import CHANNEL, Event, events_of
-from search.pictures import parse_reference
+from search.pictures import look, parse_reference
 from search.query import build
 from search.timing import Timing
 
@@ -57,6 +58,20 @@ class SearchEngine:
             self._check(models)
         self.store: Store = open_reader(self.library)
         self._backgrounds: dict[str, tuple[tuple[int, bytes], Background]] = {}
+
+    @classmethod
+    def ready(cls, settings: Settings) -> Self:
+        """The library of the settings with its models loaded, both at once: one question waits for the slower only.
+
+        Raises:
+            As the constructor. ModelError: the models cannot be had.
+        """
+        with ThreadPoolExecutor(1) as beside:
+            models = beside.submit(_loaded, settings)
+            engine = cls(settings.library, settings=settings)
+            engine._models = models.result()
+        engine._check(engine._models)
+        return engine
 
     @cached_property
     def models(self) -> ModelSet:
@@ -170,11 +185,10 @@ class SearchEngine:
             color_weight: how much the very colours count beside what is shown.
 
         Raises:
-            MediaError: the file cannot be read. UsageError: the second or the box lies outside it.
+            MediaError: the file cannot be read. UsageError: it is a film and no second is given, or the second or the
+                box lies outside it.
         """
-        from data.media import picture
-
-        rgb = picture(path, at_s=at_s, box=box, max_pixels=self.settings.max_pixels)
+        rgb = look(path, at_s=at_s, box=box, max_pixels=self.settings.max_pixels)
         query = self.query(images=[ImageQuery(rgb, label=path.name)], kinds=kinds, k=k, group_by=group_by)
         query = replace(query, color_weight=color_weight)
         if exact:
@@ -204,10 +218,8 @@ class SearchEngine:
             )
 
     def _picture(self, name: str) -> Pixels:
-        from data.media import picture
-
         path, at_s = parse_reference(name)
-        return picture(path, at_s=at_s, max_pixels=self.settings.max_pixels)
+        return look(path, at_s=at_s, max_pixels=self.settings.max_pixels)
 
     def _content_of(self, path: Path) -> str | None:
         """The content hash, from the library where the file is known there, otherwise from its bytes."""
@@ -267,7 +279,8 @@ class SearchEngine:
         for group, lines in zip(here, told, strict=True):
             item, shots = media[group.item.media_id], self.store.segments(group.item.media_id)
             moment = answers.moment(group.item, item, shots, self.models.joint, background)
-            copies = tuple(media[one.media_id] for one in group.same if one.media_id in media)
+            shown = [item, *(media[one.media_id] for one in group.same if one.media_id in media)]
+            copies = (*shown[1:], *(replace(one, path=path) for one in shown for path in one.copies))
             out.append(answers.Answer(group.item, replace(moment, evidence=lines, same=copies)))
         return out
 
@@ -307,6 +320,16 @@ class SearchEngine:
                 )
             best[place] = replace(best[place], moment=answers.opened_at(moment, peak_s))
         return best
+
+
+def _loaded(settings: Settings) -> ModelSet:
+    from data.store.manifest import read_manifest
+    from models import registry
+
+    models = registry.load(registry.of_library(read_manifest(settings.library).profile, settings), settings)
+    if warm := getattr(models.joint, "warm", None):
+        warm()
+    return models
 
 
 def _palette(query: Query) -> tuple[Color, ...]:

@@ -1,4 +1,4 @@
-"""FILE@SECONDS, the notation for a picture or a frame of a film, wherever a person writes one."""
+"""FILE@SECONDS, the notation for a picture or a frame of a film, wherever a person writes one, and what it shows."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from data.errors import UsageError
+from data.types import Box, Pixels
 
 
 def parse_seconds(text: str) -> float:
@@ -31,3 +32,19 @@ def parse_reference(text: str) -> tuple[Path, float | None]:
     if not at or not name or Path(text).exists():
         return Path(os.path.abspath(text)), None
     return Path(os.path.abspath(name)), parse_seconds(seconds)
+
+
+def look(path: Path, *, at_s: float | None, box: Box | None = None, max_pixels: int) -> Pixels:
+    """A picture to search by: a still, an animation's first frame, or the frame of a film at its second.
+
+    Raises:
+        UsageError: a film without a second, or a second or box that does not fit. MediaError: it cannot be read.
+    """
+    from data.media import picture, probe
+
+    if at_s is None and probe(path, max_pixels=max_pixels).kind == "video":
+        raise UsageError(
+            f"{path.name!r} is a film, and its first frame is rarely what is meant.",
+            remedy=f"Name the second: {path.name}@12.5 or {path.name}@1:02.",
+        )
+    return picture(path, at_s=at_s, box=box, max_pixels=max_pixels)

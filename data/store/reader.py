@@ -340,7 +340,7 @@ class Reader:
         for media_id, path in zip(found["media_id"].to_pylist(), found["path"].to_pylist(), strict=True):
             paths[media_id].append(decode(path))
         # A medium whose only path was just given other content is about to go.
-        return [media_item(row, _present(paths[row["media_id"]])) for row in columns if row["media_id"] in paths]
+        return [media_item(row, _present_first(paths[row["media_id"]])) for row in columns if row["media_id"] in paths]
 
     def _nearest(
         self, media: Media, channel: str, query: npt.NDArray[np.float32], k: int, where: Filter
@@ -393,8 +393,6 @@ def _time(time_s: float) -> float | None:
     return None if time_s != time_s else time_s
 
 
-def _present(paths: Sequence[str]) -> str:
+def _present_first(paths: Sequence[str]) -> list[str]:
     ordered = sorted(paths)
-    if len(ordered) == 1:
-        return ordered[0]
-    return next((path for path in ordered if os.path.exists(path)), ordered[0])
+    return sorted(ordered, key=lambda path: not os.path.exists(path)) if len(ordered) > 1 else ordered

@@ -200,7 +200,8 @@ def media_columns(rows: MediaRows, edition: int) -> dict[str, Any]:
     }
 
 
-def media_item(row: Mapping[str, Any], path: str) -> MediaItem:
+def media_item(row: Mapping[str, Any], paths: Sequence[str]) -> MediaItem:
+    """paths: all of them, that of a copy that exists first."""
     info = MediaInfo(
         kind=row["kind"],
         width=row["width"],
@@ -214,7 +215,9 @@ def media_item(row: Mapping[str, Any], path: str) -> MediaItem:
         captured_at=decode(row["captured_at"]),
         tags=json.loads(row["tags"]),
     )
-    return MediaItem(decode(row["media_id"]), Path(path), info, row["size_bytes"], json.loads(row["fields"]))
+    path, *copies = map(Path, paths)
+    fields = json.loads(row["fields"])
+    return MediaItem(decode(row["media_id"]), path, info, row["size_bytes"], fields, tuple(copies))
 
 
 def segment_table(batch: Sequence[tuple[int, MediaRows]], schema: pa.Schema) -> pa.Table:

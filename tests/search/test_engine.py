@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data.errors import UsageError
 from data.settings import Settings
 from data.types import ImageQuery, MediaItem, Place, TextSpan, TimedWord
 from indexer.pipeline import index
@@ -158,6 +159,30 @@ def test_similar_never_gives_the_thing_itself_nor_its_copy_elsewhere(
     assert "blue.png" in names(exact) + [item.path.name for m in exact.moments for item in m.same]
     odd = write_image(tmp_path / "white.png", "white", (300, 20))
     assert "blue.png" not in names(engine.similar(odd, exact=True))
+
+
+def test_a_film_is_compared_by_a_second_that_is_named(engine: SearchEngine, folder: Path) -> None:
+    with pytest.raises(UsageError, match=r"film\.mp4@"):
+        engine.similar(folder / "film.mp4")
+    with pytest.raises(UsageError, match=r"film\.mp4@"):
+        engine.query(f"image:{folder / 'film.mp4'}")
+    assert names(engine.similar(folder / "film.mp4", at_s=9.0))[0] == "blue.png"
+
+
+def test_copies_of_the_same_bytes_are_named(folder: Path, tmp_path: Path) -> None:
+    models, media = ModelSet("test", ColourModel()), tmp_path / "media"
+    media.mkdir()
+    for name in ("b.png", "a.png", "c.png"):
+        shutil.copy(folder / "blue.png", media / name)
+    write_image(media / "green.png", "green")
+    settings = Settings(library=tmp_path / "library", cache=tmp_path / "cache")
+    index([media], library=settings.library, models=models, settings=settings)
+    with SearchEngine(settings.library, models, settings) as engine:
+        first, second = engine.search("blue").moments
+        assert first.media.path == media / "a.png"
+        assert [item.path for item in first.same] == [media / "b.png", media / "c.png"] and second.same == ()
+        (media / "a.png").unlink()
+        assert engine.search("blue").moments[0].media.path == media / "b.png"
 
 
 def test_pictures_are_bounded(settings: Settings, folder: Path) -> None:

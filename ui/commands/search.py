@@ -35,10 +35,10 @@ def run(
     with _engine(library) as engine:
         images = []
         if image is not None:
-            from data.media import picture
+            from search.pictures import look
 
             path, at_s = parse_reference(image)
-            pixels = picture(path, at_s=at_s, max_pixels=engine.settings.max_pixels)
+            pixels = look(path, at_s=at_s, max_pixels=engine.settings.max_pixels)
             images.append(ImageQuery(pixels, label=plain(path.name)))
         query = engine.query(words, images=images, kinds=kinds, k=k, group_by=group_by)
         response = engine.search(query)
@@ -167,8 +167,7 @@ def _engine(library: Path | None) -> SearchEngine:
     from data import settings as configuration
     from search.engine import SearchEngine
 
-    settings = configuration.load(library=library)
-    return SearchEngine(settings.library, settings=settings)
+    return SearchEngine.ready(configuration.load(library=library))
 
 
 def _answer(
