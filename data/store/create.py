@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from data.store.database import lancedb
 from data.store.manifest import (
     NEW_TABLES,
     Manifest,
@@ -27,13 +28,11 @@ FOREIGN = (OSError, RuntimeError, ValueError)  # what the database raises; it ha
 def create_tables(directory: Path, models: Mapping[str, Mapping[str, Any]], profile: str) -> Manifest:
     """Make an empty library. Killed before the manifest is there, it is begun anew; killed after, the tables are whole
     and want only their name, which `create_or_open` gives them."""
-    import lancedb
-
     manifest = new_manifest(models, profile)
     try:
         if (directory / NEW_TABLES).exists():
             shutil.rmtree(directory / NEW_TABLES)
-        database = lancedb.connect(str(directory / NEW_TABLES))
+        database = lancedb().connect(str(directory / NEW_TABLES))
         for name, schema in schemas(manifest.models).items():
             database.create_table(name, schema=schema)
         index_words(database.open_table("texts"))
@@ -45,14 +44,12 @@ def create_tables(directory: Path, models: Mapping[str, Mapping[str, Any]], prof
 
 def open_tables(directory: Path, name: str, expected: Mapping[str, Any]) -> dict[str, Any]:
     """The tables in the folder `name` of the library."""
-    import lancedb
-
     if not (directory / name).is_dir():  # connect() would make it
         if (directory / NEW_TABLES).is_dir():
             raise not_found(directory)  # a creation that is not finished
         raise damaged(directory, f"{name} is missing")
     try:
-        database = lancedb.connect(str(directory / name), read_consistency_interval=timedelta(0))
+        database = lancedb().connect(str(directory / name), read_consistency_interval=timedelta(0))
         tables = {table: database.open_table(table) for table in expected}
         for name, table in tables.items():
             if not table.schema.equals(expected[name]):

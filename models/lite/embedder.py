@@ -68,6 +68,11 @@ class LiteEmbedder:
             tuned = TextTower({name: weights[name] for name in weights.files})
         return tuned, SentenceTower(self._head, threads=1)
 
+    def warm(self) -> None:
+        """Loads both towers; mostly outside of Python, so that a thread can do it while the library is opened."""
+        self.embed_texts(["a"])
+        _ = self._image_tower
+
     def embed_images(self, images: Sequence[Pixels]) -> Vectors:
         if not images:
             return np.empty((0, DIM), dtype=np.float32)

