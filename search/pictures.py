@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from data.errors import UsageError
-from data.types import Box, Pixels
+
+if TYPE_CHECKING:  # `--help` imports this module, and not numpy
+    from data.types import Box, Pixels
 
 
 def parse_seconds(text: str) -> float:

@@ -78,6 +78,9 @@ def index(
         bool, typer.Option("--speech", help="Transcribe videos that have no subtitles (extra: speech).")
     ] = False,
     screen: Annotated[bool, typer.Option("--screen", help="Read the text shown in pictures (extra: ocr).")] = False,
+    crops: Annotated[
+        bool, typer.Option("--crops", help="Look at parts of stills too: a sofa is found in the picture of a room.")
+    ] = False,
     metadata: Annotated[
         list[Path] | None, typer.Option(help="Table of what you say of the files (CSV, JSON).", metavar="FILE")
     ] = None,
@@ -90,7 +93,7 @@ def index(
     index.run(
         paths, library, models, as_json,
         sampling="fast" if fast else "adaptive", workers=workers, keep_missing=keep_missing, prune=prune,
-        retry_failed=retry_failed, listen=speech, read=screen, metadata=metadata or [], key=key,
+        retry_failed=retry_failed, listen=speech, crop=crops, read=screen, metadata=metadata or [], key=key,
     )  # fmt: skip
 
 

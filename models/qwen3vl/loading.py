@@ -18,6 +18,7 @@ from typing import Any
 
 from data.errors import MissingExtra, ModelError, WeightsUnavailable
 from data.settings import Settings
+from models.chip import memory_is_short
 from models.qwen3vl.checkpoint import CLASSES, Checkpoint
 from models.qwen3vl.sampling import Engine
 
@@ -70,16 +71,11 @@ class Weights:
         with self._lock:
             if self._engine is None:
                 self._engine = self._load()
-        import torch
-
-        try:
+        with memory_is_short(
+            f"{self.checkpoint.name} ran out of memory on its chip.",
+            "Ask for less at once (SECONDSIGHT_BATCH_SIZE), or load in 4 bits (SECONDSIGHT_QWEN_4BIT=1).",
+        ):
             yield self._engine
-        except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()
-            raise ModelError(
-                f"{self.checkpoint.name} ran out of memory on its chip.",
-                remedy="Ask for less at once (SECONDSIGHT_BATCH_SIZE), or load in 4 bits (SECONDSIGHT_QWEN_4BIT=1).",
-            ) from None
 
     def _load(self) -> Engine:
         checkpoint, settings = self.checkpoint, self._settings

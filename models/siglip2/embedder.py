@@ -18,6 +18,7 @@ from data.settings import Settings
 from data.types import Pixels, Vectors
 from models.background import PictureBackground
 from models.base import Modality, ModelIdentity
+from models.chip import memory_is_short
 from models.siglip2.checkpoint import CLASSES, Checkpoint
 from models.siglip2.words import Words
 
@@ -104,20 +105,14 @@ class TwoTowerEmbedder:
         import torch
 
         model = self._model()
-        try:
-            with torch.inference_mode():
-                there = {
-                    name: value.to(model.device, model.dtype if value.is_floating_point() else value.dtype)
-                    for name, value in inputs.items()
-                }
-                features = getattr(model, task)(**there).pooler_output.float()
-                vectors: Vectors = torch.nn.functional.normalize(features, dim=-1).cpu().numpy()
-        except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()
-            raise ModelError(
-                f"{self._checkpoint.name} ran out of memory with {self._settings.batch_size} at once.",
-                remedy="Ask for less at once: SECONDSIGHT_BATCH_SIZE.",
-            ) from None
+        short = f"{self._checkpoint.name} ran out of memory with {self._settings.batch_size} at once."
+        with memory_is_short(short, "Ask for less at once: SECONDSIGHT_BATCH_SIZE."), torch.inference_mode():
+            there = {
+                name: value.to(model.device, model.dtype if value.is_floating_point() else value.dtype)
+                for name, value in inputs.items()
+            }
+            features = getattr(model, task)(**there).pooler_output.float()
+            vectors: Vectors = torch.nn.functional.normalize(features, dim=-1).cpu().numpy()
         return vectors
 
     def _model(self) -> Any:

@@ -60,7 +60,7 @@ def test_ask_is_told_where_it_is_wrong(here: Path) -> None:
     ):
         said = do("ask", "what?", *wrong)
         assert said.exit_code == 2 and words in said.stderr and said.stderr.count("\n") == 1
-    assert do("ask", "what?", "--in", here / "none.mp4").exit_code == 1
+    assert do("ask", "what?", "--in", here / "none.mp4").exit_code == 2
 
 
 def answers(body: dict) -> str:

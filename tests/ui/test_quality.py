@@ -66,5 +66,5 @@ def test_verdicts_go_in_and_come_out_as_cases(shelf: Shelf, tmp_path: Path) -> N
     measures = ask_json("eval", tmp_path / "cases.csv", "--library", shelf.library)["measures"]
     assert measures["queries"]["value"] >= 1
     said = ask("feedback", "add", "a cat", tmp_path / "elsewhere.mp4", "--good", "--library", shelf.library)
-    assert said.exit_code == 1 and "not in this library" in said.stderr
+    assert said.exit_code == 2 and "not in this library" in said.stderr
     assert ask("feedback", "add", "a cat", film, "--library", shelf.library).exit_code == 2

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from data.settings import Settings
+    from indexer.captions import CaptionReport
+    from models.base import Captioner
+    from models.cache import ResultCache
     from search.ask import Reply
     from search.summarize import Summary
 
@@ -40,8 +43,7 @@ def caption(
     retry_failed: bool,
 ) -> None:
     from data import settings as configuration
-    from indexer.captions import caption_library
-    from models.cache import CachedCaptioner, open_cache
+    from models.cache import open_cache
 
     settings = configuration.load(library=library, models=models, caption_language=language)
     console = err()
@@ -49,22 +51,8 @@ def caption(
     brought = talking(settings)
     if brought.captioner is None:
         raise lacking(brought.profile, "describe pictures")
-    with (
-        open_cache(settings) as cache,
-        stop_politely(console) as should_stop,
-        counting(console, "Describing") as on_progress,
-    ):
-        report = caption_library(
-            paths,
-            library=settings.library,
-            captioner=CachedCaptioner(brought.captioner, cache),
-            settings=settings,
-            language=settings.caption_language,
-            again=retry_failed,
-            on_progress=on_progress,
-            should_stop=should_stop,
-        )
-    _embed(settings, console)
+    with open_cache(settings) as cache:
+        report = _described(paths, brought.captioner, cache, settings, console, again=retry_failed)
     if as_json:
         failed = [{"path": failure.path, "reason": failure.reason} for failure in report.failed]
         told = {name: getattr(report, name) for name in ("media", "unchanged", "clips", "failed_clips", "spans")}
@@ -86,8 +74,7 @@ def caption(
 def summarize(file: Path, models: str | None, language: str | None, library: Path | None, as_json: bool) -> None:
     from data import settings as configuration
     from data.store.lance import open_reader
-    from indexer.captions import caption_library
-    from models.cache import CachedCaptioner, open_cache
+    from models.cache import open_cache
     from search.scope import item_at
     from search.summarize import summarize
 
@@ -102,17 +89,7 @@ def summarize(file: Path, models: str | None, language: str | None, library: Pat
             raise lacking(brought.profile, "write a summary")
         with open_cache(settings) as cache:
             if brought.captioner is not None and not store.stages()[item.media_id].get("caption"):
-                with counting(console, "Describing") as on_progress, stop_politely(console) as should_stop:
-                    report = caption_library(
-                        [item.path],
-                        library=settings.library,
-                        captioner=CachedCaptioner(brought.captioner, cache),
-                        settings=settings,
-                        language=settings.caption_language,
-                        on_progress=on_progress,
-                        should_stop=should_stop,
-                    )
-                _embed(settings, console)
+                report = _described([item.path], brought.captioner, cache, settings, console)
                 if report.interrupted:
                     raise typer.Exit(EXIT_INTERRUPTED)
             with counting(console, "Summing up") as on_progress:
@@ -133,6 +110,34 @@ def summarize(file: Path, models: str | None, language: str | None, library: Pat
         out().print(as_markdown(summary), markup=False, soft_wrap=True)
     if any(chapter.failed for chapter in summary.chapters):
         raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _described(
+    paths: Sequence[Path],
+    captioner: Captioner,
+    cache: ResultCache,
+    settings: Settings,
+    console: Console,
+    *,
+    again: bool = False,
+) -> CaptionReport:
+    """The files' captions, written and made findable, with a bar and a polite stop."""
+    from indexer.captions import caption_library
+    from models.cache import CachedCaptioner
+
+    with stop_politely(console) as should_stop, counting(console, "Describing") as on_progress:
+        report = caption_library(
+            paths,
+            library=settings.library,
+            captioner=CachedCaptioner(captioner, cache),
+            settings=settings,
+            language=settings.caption_language,
+            again=again,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
+    _embed(settings, console)
+    return report
 
 
 def _embed(settings: Settings, console: Console) -> None:

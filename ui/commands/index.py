@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 EVENT_EVERY_S = 1.0
 _SHOWN_WARNINGS = 20
-_VERBS = {"listen": "Listening to", "read": "Reading", "describe": "Describing"}
+_VERBS = {"crop": "Looking at parts of", "listen": "Listening to", "read": "Reading", "describe": "Describing"}
 
 
 def run(
@@ -41,6 +41,7 @@ def run(
     prune: bool,
     retry_failed: bool,
     listen: bool,
+    crop: bool,
     read: bool,
     metadata: Sequence[Path],
     key: str,
@@ -53,7 +54,8 @@ def run(
     settings = configuration.load(library=library, models=models, workers=workers)
     call = partial(
         pipeline.index, expand(paths), sampling=sampling, keep_missing=keep_missing, prune=prune,
-        retry_failed=retry_failed, listen=listen, read=read, metadata=[read_table(table, key) for table in metadata],
+        retry_failed=retry_failed, listen=listen, crop=crop, read=read,
+        metadata=[read_table(table, key) for table in metadata],
     )  # fmt: skip
     report = run_with_progress(call, settings, quiet=as_json, events=as_json)
     if as_json:
