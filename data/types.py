@@ -289,6 +289,7 @@ class Evidence:
         time_s: the second it rests on: a frame's, a word's; None for a still.
         detail: short human sentence.
         words: what of the question was found there; untrusted text.
+        box: the part of a still that it rests on; None for the whole of it.
     """
 
     channel: str
@@ -297,6 +298,7 @@ class Evidence:
     time_s: float | None
     detail: str = ""
     words: tuple[str, ...] = ()
+    box: Box | None = None
 
 
 @dataclass(frozen=True, slots=True)

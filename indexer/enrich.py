@@ -19,6 +19,7 @@ from data.store.base import Store
 from data.types import MediaItem, TextChannel, TextSpan
 from indexer.apart import Apart
 from indexer.captions import caption_media
+from indexer.crops import embed_crops
 from indexer.discover import Failure
 from indexer.embed_texts import embed_captions
 from indexer.listen import is_done, speech, stage_of
@@ -48,6 +49,7 @@ def enrich(
     *,
     listen: bool,
     read: bool,
+    crop: bool = False,
     tell: Tell | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Enriched:
@@ -57,14 +59,15 @@ def enrich(
     none the worse: `indexer.captions.caption_library` takes up there.
 
     Args:
-        listen: transcribe what has no subtitles. read: read what is written.
+        listen: transcribe what has no subtitles. read: read what is written. crop: look at parts of stills.
 
     Raises:
         MissingExtra, WeightsUnavailable: the model asked for is not here.
     """
     with open_cache(settings) as cache, Apart(settings.max_pixels) as files:
         run = _Run(store, models, settings, files, cache, tell, should_stop or (lambda: False))
-        whole = run.listen_and_read(paths, listen=listen, read=read) and run.describe(paths)
+        whole = not crop or run.crop(paths)
+        whole = whole and run.listen_and_read(paths, listen=listen, read=read) and run.describe(paths)
         told = None if tell is None else partial(tell, "describe")
         whole = whole and embed_captions(store, models.joint, tell=told, should_stop=should_stop)
         return Enriched(run.media, run.spans, tuple(run.warnings), not whole)
@@ -141,6 +144,14 @@ class _Run:
             if spans is not None:
                 keep_texts(self.cache, key, spans)
         return spans
+
+    def crop(self, paths: Sequence[Path]) -> bool:
+        """False when it was stopped."""
+        told = None if self.tell is None else partial(self.tell, "crop")
+        items = _below(self.store, paths)
+        failed = embed_crops(self.store, items, self.models.joint, self.files, tell=told, should_stop=self.stop)
+        self.warnings += failed or []
+        return failed is not None
 
     def describe(self, paths: Sequence[Path]) -> bool:
         """False when it was stopped."""

@@ -77,6 +77,7 @@ def index(
     prune: bool = False,
     retry_failed: bool = False,
     listen: bool = False,
+    crop: bool = False,
     read: bool = False,
     metadata: Sequence[Table] = (),
     on_progress: Callable[[Progress], None] | None = None,
@@ -93,6 +94,7 @@ def index(
         prune: let them go even where a given folder is empty or is not there, as one is that is not mounted.
         retry_failed: try files again that failed before and have not changed since.
         listen: transcribe the speech of videos without subtitles. Subtitles are always read.
+        crop: look at parts of stills too, so that a picture of a thing finds the room it stands in.
         read: read what is written in pictures.
         metadata: what their owner says of the files, beside each one's own FILE.json.
         on_progress: called a few times a second from this thread.
@@ -159,7 +161,7 @@ def index(
             run.warnings.extend(said.problems)
             run.told = said.changed
             texts = enrich(
-                store, paths, models, settings, listen=listen, read=read,
+                store, paths, models, settings, listen=listen, read=read, crop=crop,
                 tell=meter.tell_texts, should_stop=should_stop,
             )  # fmt: skip
             run.warnings.extend(texts.warnings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from data.crops import STAGE
 from data.errors import LibraryError
 from data.settings import Settings
 from data.store import swap
@@ -49,6 +50,7 @@ def reindex(
                 settings=settings,
                 keep_missing=True,
                 retry_failed=True,
+                crop=any(STAGE in done for done in old.stages().values()),
                 on_progress=on_progress,
                 should_stop=should_stop,
             )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from data.crops import crops
 from data.types import Evidence, MediaItem, Moment, Segment
 from models.base import JointEmbedder
 from search import fuse, joins, localise, moments, words
@@ -199,6 +200,19 @@ def evidence(chosen: Sequence[Found]) -> list[tuple[Evidence, ...]]:
         )
         for lines in rows
     ]
+
+
+def boxed(lines: Sequence[Evidence], found: Found, item: MediaItem) -> tuple[Evidence, ...]:
+    """The evidence of a still that answers by a part of it says which."""
+    sight = found.sights[0]
+    part = int(sight.view.frames.segment_of_frame[sight.stretch.peak])
+    if item.info.duration_s is not None or part == 0:
+        return tuple(lines)
+    box = crops(item.info.width, item.info.height)[part - 1]
+    where = f" in the part {box.x},{box.y},{box.width},{box.height}"
+    return tuple(
+        replace(line, detail=line.detail + where, box=box) if line.channel == "picture" else line for line in lines
+    )
 
 
 def _lines(number: int, sight: Sight) -> list[tuple[tuple[int, str, str], Evidence]]:

@@ -256,6 +256,7 @@ class SearchEngine:
                 colours, weight = (palette, query.color_weight) if number == 0 else ((), 0.0)
                 view = retrieve.view(self.store, media_id, event, places, fusion, background, colours, weight)
                 most = query.k if len(events) == 1 else STRETCHES_TO_JOIN
+                most = 1 if np.isnan(view.frames.times_s).all() else most  # of a still its best part
                 cut = moments.stretches(view.relevance, most=most, segment_of_frame=view.frames.segment_of_frame)
                 rows.append([answers.Sight(event, view, stretch) for stretch in cut])
             out.extend(answers.joined(media_id, rows))
@@ -276,7 +277,8 @@ class SearchEngine:
         here = [group for group in kept if group.item.media_id in media]  # a writer may have removed one meanwhile
         told = answers.evidence([group.item for group in here])
         out = []
-        for group, lines in zip(here, told, strict=True):
+        for group, found_lines in zip(here, told, strict=True):
+            lines = answers.boxed(found_lines, group.item, media[group.item.media_id])
             item, shots = media[group.item.media_id], self.store.segments(group.item.media_id)
             moment = answers.moment(group.item, item, shots, self.models.joint, background)
             shown = [item, *(media[one.media_id] for one in group.same if one.media_id in media)]

@@ -140,6 +140,8 @@ def view(
         palette: colours of the query's picture; they count when palette_weight is over 0.
     """
     frames = store.frame_vectors(CHANNEL, media_id)
+    if not any(part.channel == "picture" for part in event.parts):
+        frames = _wholes(frames)
     seen = similarities(event, frames.vectors, background, media_id)
     relevance = fusion(seen) if event.parts else np.zeros(len(frames.times_s), np.float32)
     relevance[fusion.unwanted(seen)] = -np.inf
@@ -163,6 +165,14 @@ def view(
         agreement = mentions.palette_curve(palette, segments, frames).strength
         relevance += PALETTE_HEIGHT * palette_weight * agreement
     return View(frames, seen, fusion.standing(seen), tuple(curves), agreement, relevance)
+
+
+def _wholes(frames: FrameVectors) -> FrameVectors:
+    """Words are held against whole pictures: parts of stills would crowd out the films (docs/search.md)."""
+    keep = ~np.isnan(frames.times_s) | (frames.segment_of_frame == 0)
+    if keep.all():
+        return frames
+    return FrameVectors(frames.times_s[keep], frames.segment_of_frame[keep], frames.vectors[keep])
 
 
 def height_of(mention: Mention, curve: mentions.Curve) -> npt.NDArray[np.float32]:

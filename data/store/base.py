@@ -57,7 +57,7 @@ class MediaRows:
 
     Attributes:
         times_s: (n,) float64 frame times; for a still one NaN.
-        segment_of_frame: (n,) int32, index into `segments`.
+        segment_of_frame: (n,) int32, index into `segments`; of a still its part, 0 the whole of it (data.crops).
         vectors: channel -> (n, dim) of unit norm; float16, as they rest, spares a long film a copy.
         file: the path this content was read from.
         texts: captions, speech and on-screen text, in order of time within a channel.
@@ -160,7 +160,7 @@ class Store(Protocol):
     def frame_vectors(self, channel: str, media_id: str) -> FrameVectors: ...
 
     def sample_vectors(self, channel: str, most: int) -> Vectors:
-        """Up to `most` frames' vectors spread evenly over the library: what its average frame is like."""
+        """Up to `most` frames' vectors, parts of stills left out, spread evenly over the library: its average frame."""
         ...
 
     def search_texts(

@@ -20,7 +20,7 @@ from data.store.base import FileRow, Filter, FrameVectors, StoreStats
 from data.store.create import FOREIGN, open_tables, size_bytes
 from data.store.lists import VectorIndex
 from data.store.manifest import VECTORS, Manifest, damaged
-from data.store.resident import MOST_IDS_BY_NAME, Media, Rows, nearest_held, read_rows, spread, vector_rows
+from data.store.resident import MOST_IDS_BY_NAME, Media, Rows, nearest_held, read_rows, spread, vector_rows, wholes
 from data.store.rows import decode, file_rows, media_item, one_of, schemas, segment, text_spans, vector_column
 from data.store.words import best_spans
 from data.types import Hit, MediaItem, Segment, TextChannel, TextHit, TextSpan, Vectors
@@ -190,11 +190,12 @@ class Reader:
                 held = self._hold_frames(media, channel)
                 if held is None:
                     return None
-                vectors = held.columns[column]
-                return vectors[spread(len(vectors), most)]
-            frames = self._tables["frames"]
-            found = frames.take_offsets(spread(frames.count_rows(), most).tolist()).select([column]).to_arrow()
-            return vector_rows(found[column])
+                rows = wholes(held.columns["time_s"], held.columns["segment"])
+                vectors: Vectors = held.columns[column][rows[spread(len(rows), most)]]
+                return vectors
+            some = self._tables["frames"].take_offsets(spread(self._tables["frames"].count_rows(), most).tolist())
+            found = some.select(["time_s", "segment", column]).to_arrow()
+            return vector_rows(found[column])[wholes(found["time_s"].to_numpy(), found["segment"].to_numpy())]
 
         return self._consistent(read)
 

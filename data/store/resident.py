@@ -186,6 +186,11 @@ def _array(column: pa.ChunkedArray, keep: npt.NDArray[np.bool_]) -> npt.NDArray[
     return out
 
 
+def wholes(times_s: npt.NDArray[np.float64], segments: npt.NDArray[np.int32]) -> npt.NDArray[np.intp]:
+    """Rows that are no parts of stills (data.crops)."""
+    return np.flatnonzero(~np.isnan(times_s) | (segments == 0))
+
+
 def spread(count: int, most: int) -> npt.NDArray[np.intp]:
     """Up to `most` of the numbers under count, evenly."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.intp)) if count else np.empty(0, np.intp)

@@ -337,7 +337,8 @@ def check(rows: MediaRows, models: Mapping[str, Mapping[str, Any]]) -> None:
     if [(s.media_id, s.index) for s in rows.segments] != [(rows.media_id, i) for i in range(len(rows.segments))]:
         raise ValueError(f"segments of {rows.media_id!r} are not its own, numbered from 0")
     of_frame = np.asarray(rows.segment_of_frame)
-    if of_frame.shape != (n,) or (n and (of_frame.min() < 0 or of_frame.max() >= len(rows.segments))):
+    known = len(rows.segments) if rows.info.duration_s is not None else np.inf  # of a still they count its parts
+    if of_frame.shape != (n,) or (n and (of_frame.min() < 0 or of_frame.max() >= known)):
         raise ValueError(f"segment_of_frame of {rows.media_id!r} does not index its {len(rows.segments)} segments")
     check_texts(rows.texts)
     check_fields(rows.fields)
