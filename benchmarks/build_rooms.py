@@ -30,16 +30,16 @@ WALLS = {"room_1": (196, 184, 160), "room_2": (150, 175, 190), "room_3": (205, 1
 def main() -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     for name, things in ROOMS.items():
-        room = _empty(WALLS[name])
+        room = empty(WALLS[name])
         for product, left, bottom, height in things:
-            box = _put(room, product, left, bottom, height)
+            box = put(room, IMAGES / f"product_{product}.jpg", left, bottom, height)
             for view in "abc":
                 told = ("", f"images/{name}.jpg", f"products/SS-{product}_{view}.jpg", "", "", "en", "box", box)
                 writer.writerow(told)
         room.save(IMAGES / f"{name}.jpg", quality=88)
 
 
-def _empty(wall: tuple[int, int, int]) -> Image.Image:
+def empty(wall: tuple[int, int, int]) -> Image.Image:
     room = Image.new("RGB", SIZE, wall)
     draw = ImageDraw.Draw(room)
     draw.rectangle((0, FLOOR_Y, *SIZE), (128, 94, 66))
@@ -52,9 +52,9 @@ def _empty(wall: tuple[int, int, int]) -> Image.Image:
     return room
 
 
-def _put(room: Image.Image, product: int, left: int, bottom: int, height: int) -> str:
-    """Its box in the room."""
-    render = Image.open(IMAGES / f"product_{product}.jpg").convert("RGB")
+def put(room: Image.Image, product: Path, left: int, bottom: int, height: int) -> str:
+    """Set a product in, from a picture of it on a plain ground. Returns its box in the room."""
+    render = Image.open(product).convert("RGB")
     values = np.asarray(render).astype(int)
     there = np.abs(values - values[:4, :4].mean(axis=(0, 1))).max(axis=2) > 14
     rows, columns = np.flatnonzero(there.any(axis=1)), np.flatnonzero(there.any(axis=0))
