@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -101,28 +102,30 @@ def dominant(pixels: npt.NDArray[np.uint8]) -> tuple[Color, ...]:
     places = lab(pixels)
     centres = _furthest(places)
     for _ in range(_ROUNDS):
-        owner = _nearest(places, centres)
-        centres = np.array([places[owner == i].mean(axis=0) for i in range(len(centres)) if (owner == i).any()])
-    owner = _merged(centres)[_nearest(places, centres)]
-    found = []
-    for group in np.unique(owner):
-        members = pixels[owner == group]
-        red, green, blue = members.mean(axis=0).round().astype(int).tolist()
-        found.append(Color(red, green, blue, len(members) / len(pixels)))
+        centres, _ = _means(places, _nearest(places, centres))
+    means, counts = _means(pixels, _merged(centres)[_nearest(places, centres)])
+    found = [
+        Color(red, green, blue, count / len(pixels))
+        for (red, green, blue), count in zip(means.round().astype(int).tolist(), counts, strict=True)
+    ]
     found.sort(key=lambda color: -color.share)
     return tuple(color for color in found if color.share >= _LEAST_SHARE)[:MOST_COLORS]
 
 
 def lab(rgb: npt.ArrayLike) -> npt.NDArray[np.float32]:
     """(n, 3) sRGB 0..255 -> (n, 3) CIE L*a*b*, D65 white (IEC 61966-2-1, CIE 15)."""
-    value = np.asarray(rgb, dtype=np.float32) / 255
-    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
-    xyz = linear @ _TO_XYZ
+    xyz = (_LINEAR[rgb] if isinstance(rgb, np.ndarray) and rgb.dtype == np.uint8 else _linear(rgb)) @ _TO_XYZ
     bent = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116)
     x, y, z = bent[:, 0], bent[:, 1], bent[:, 2]
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1).astype(np.float32)
 
 
+def _linear(rgb: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    value = np.asarray(rgb, dtype=np.float32) / 255
+    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+_LINEAR = _linear(np.arange(256))
 _TO_XYZ = (  # rows: red, green, blue; columns X, Y, Z over those of white
     np.array([[0.4124564, 0.2126729, 0.0193339], [0.3575761, 0.7151522, 0.1191920], [0.1804375, 0.0721750, 0.9503041]])
     / np.array([0.95047, 1.0, 1.08883])
@@ -156,18 +159,30 @@ def _aliases() -> dict[str, str]:
 
 def _nearest(places: npt.NDArray[np.float32], centres: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
     # |p - c|^2 less |p|^2, which is the same for all centres
-    return np.argmin((centres**2).sum(axis=1) - 2 * places @ centres.T, axis=1)
+    return np.argmin((centres**2).sum(axis=1)[:, None] - 2 * centres @ places.T, axis=0)
+
+
+def _means(values: npt.NDArray[Any], owner: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.float32], list[int]]:
+    """(n, 3) values, (n,) the group of each -> means and counts of the groups that have any."""
+    counts = np.bincount(owner)
+    sums = np.stack([np.bincount(owner, values[:, i]) for i in range(3)], axis=1)
+    there = counts > 0
+    return (sums[there] / counts[there, None]).astype(np.float32), counts[there].tolist()
 
 
 def _furthest(places: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Up to _CENTRES places: that nearest the mean, then each time the one furthest from all taken."""
-    first = int(np.argmin(((places - places.mean(axis=0)) ** 2).sum(axis=1)))
-    taken = [places[first]]
-    away = ((places - taken[0]) ** 2).sum(axis=1)
+    taken = [places[int(np.argmin(_squared(places - places.mean(axis=0))))]]
+    away = _squared(places - taken[0])
     while len(taken) < _CENTRES and away.max() > _SAME**2:
         taken.append(places[int(np.argmax(away))])
-        away = np.minimum(away, ((places - taken[-1]) ** 2).sum(axis=1))
+        away = np.minimum(away, _squared(places - taken[-1]))
     return np.array(taken)
+
+
+def _squared(away: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    lengths: npt.NDArray[np.float32] = np.einsum("ij,ij->i", away, away)
+    return lengths
 
 
 def _merged(centres: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from data.colors import dominant
 from data.store.base import MediaRows
-from data.types import Pixels, Tag, Vectors
+from data.types import Pixels, Vectors
 from models.base import Tagger
 
 COLORS_STAGE, TAGS_STAGE = "colors", "tags"
@@ -25,32 +25,46 @@ def glimpse(time_s: float | None, rgb: Pixels) -> npt.NDArray[np.uint8]:
     return spread_pixels(rgb, _STILL_SIDE if time_s is None else _FRAME_SIDE)
 
 
-def described(
-    rows: MediaRows, glimpses: npt.NDArray[np.uint8], place: npt.NDArray[np.int64], tagger: Tagger | None
-) -> MediaRows:
-    """The medium with tags and colours in its segments, and both noted among its stages.
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A medium with its vectors, before it is described.
 
-    Args:
+    Attributes:
         glimpses: (pictures, pixels, 3). place: (rows,) which of these a row shows.
     """
-    tags = _tags(rows, tagger) if tagger else [()] * len(rows.segments)
-    segments = []
-    for segment, names in zip(rows.segments, tags, strict=True):
-        shown = place[rows.segment_of_frame == segment.index]
-        colors = dominant(glimpses[shown].reshape(-1, 3)) if len(shown) else ()
-        segments.append(replace(segment, tags=names, colors=colors))
-    stages = {**rows.stages, COLORS_STAGE: "1", **({TAGS_STAGE: tagger.revision} if tagger else {})}
-    return replace(rows, segments=segments, stages=stages)
+
+    rows: MediaRows
+    glimpses: npt.NDArray[np.uint8]
+    place: npt.NDArray[np.int64]
 
 
-def _tags(rows: MediaRows, tagger: Tagger) -> Sequence[tuple[Tag, ...]]:
-    """Of the mean vector of each segment: what is there for most of it."""
+def described(media: Sequence[Seen], tagger: Tagger | None) -> list[MediaRows]:
+    """Each medium with tags and colours in its segments, and both noted among its stages.
+
+    All are tagged at once: to compare one vector with all names costs nearly as much as a dozen.
+    """
+    means = [_means(seen.rows) for seen in media]
+    done = []
+    found = iter(tagger.tags(np.concatenate(means)) if tagger and means else ())
+    for seen, vectors in zip(media, means, strict=True):
+        rows, segments = seen.rows, []
+        for segment, vector in zip(rows.segments, vectors, strict=True):
+            tags = next(found, ())
+            shown = seen.place[rows.segment_of_frame == segment.index]
+            colors = dominant(seen.glimpses[shown].reshape(-1, 3)) if len(shown) else ()
+            segments.append(replace(segment, tags=tags if vector.any() else (), colors=colors))
+        stages = {**rows.stages, COLORS_STAGE: "1", **({TAGS_STAGE: tagger.revision} if tagger else {})}
+        done.append(replace(rows, segments=segments, stages=stages))
+    return done
+
+
+def _means(rows: MediaRows) -> Vectors:
+    """The mean vector of each segment, for what is there for most of it; 0 where it has no row."""
     vectors = rows.vectors["joint"]
     sums = np.zeros((len(rows.segments), vectors.shape[1]), np.float32)
     np.add.at(sums, rows.segment_of_frame, vectors)
-    lengths = np.linalg.norm(sums, axis=1)
-    means: Vectors = sums / np.maximum(lengths, 1e-12)[:, None]
-    return [found if length else () for found, length in zip(tagger.tags(means), lengths, strict=True)]
+    means: Vectors = sums / np.maximum(np.linalg.norm(sums, axis=1), 1e-12)[:, None]
+    return means
 
 
 def spread_pixels(rgb: Pixels, side: int) -> npt.NDArray[np.uint8]:

@@ -11,7 +11,7 @@ import numpy as np
 from data.store.base import MediaRows
 from data.types import Pixels, Segment
 from indexer.decode import Job
-from indexer.describe import REMARK_STAGE, described, glimpse
+from indexer.describe import REMARK_STAGE, Seen, described, glimpse
 from indexer.segment import segment_of, segments
 from models.base import ImageEmbedder, Tagger
 
@@ -40,7 +40,7 @@ class BatchEmbedder:
     """Also looks at colours and names what is seen, from the same pictures and vectors.
 
     Args:
-        on_done: called with each medium once its last picture is embedded, in the order they end.
+        on_done: called with each medium once its last picture is embedded, with those of the same batch.
     """
 
     def __init__(
@@ -66,9 +66,8 @@ class BatchEmbedder:
             self.flush()
 
     def end(self, job: Job) -> None:
-        medium = self._open[job.candidate.path]
-        medium.ended = True
-        self._hand_over(medium)
+        """No more rows of it come; it is handed over with the pictures of the next batch."""
+        self._open[job.candidate.path].ended = True
 
     def drop(self, path: Path) -> None:
         """Forget a medium that failed half way."""
@@ -78,24 +77,21 @@ class BatchEmbedder:
 
     def flush(self) -> None:
         batch, self._batch = self._batch, []
-        if not batch:
-            return
-        vectors = self._model.embed_images([rgb for _, rgb in batch])
-        for row, (medium, _) in enumerate(batch):
-            medium.vectors += vectors[row].astype(np.float16).tobytes()
+        vectors = self._model.embed_images([rgb for _, rgb in batch]) if batch else ()
+        for (medium, _), vector in zip(batch, vectors, strict=True):
+            medium.vectors += vector.astype(np.float16).tobytes()
             medium.waiting -= 1
-        for medium in {id(owner): owner for owner, _ in batch}.values():
-            self._hand_over(medium)
-
-    def _hand_over(self, medium: _Open) -> None:
-        if medium.ended and not medium.waiting:
+        whole = [medium for medium in self._open.values() if medium.ended and not medium.waiting]
+        for medium in whole:
             del self._open[medium.job.candidate.path]
-            rows = _rows(medium, self._tagger)
+        done = described([_seen(medium) for medium in whole], self._tagger)
+        for medium in whole:
             medium.vectors = medium.glimpses = bytearray()  # not held while it is written
+        for rows in done:
             self._on_done(rows)
 
 
-def _rows(medium: _Open, tagger: Tagger | None) -> MediaRows:
+def _seen(medium: _Open) -> Seen:
     job = medium.job
     times_s = np.asarray(medium.times_s, dtype=np.float64)
     place = np.asarray(medium.place, dtype=np.int64)
@@ -117,4 +113,4 @@ def _rows(medium: _Open, tagger: Tagger | None) -> MediaRows:
         stages={REMARK_STAGE: "; ".join(job.warnings)} if job.warnings else {},
     )
     glimpses = np.frombuffer(medium.glimpses, np.uint8).reshape(medium.pictures, -1, 3)
-    return described(rows, glimpses, place, tagger)
+    return Seen(rows, glimpses, place)

@@ -9,7 +9,7 @@ from data import vocabulary
 from data.colors import share
 from data.settings import load
 from data.store.lance import open_reader
-from indexer.describe import described, glimpse
+from indexer.describe import Seen, described, glimpse
 from indexer.pipeline import index
 from models.base import ModelIdentity
 from models.registry import load as load_models
@@ -138,7 +138,7 @@ def test_colours_go_to_the_segment_they_are_seen_in():
         "m", MediaInfo("video", 30, 9, 5.0, "mp4", "h264"), 1, np.array([0.5, 1.5, 2.0]), np.array([0, 0, 1], np.int32),
         shots, {"joint": np.eye(3, dtype=np.float32)}, FileRow("/m", "m", 1, 0, 0, 0), stages={"frames": "x"},
     )  # fmt: skip
-    done = described(rows, glimpses, np.array([0, 0, 1]), None)
+    (done,) = described([Seen(rows, glimpses, np.array([0, 0, 1]))], None)
     assert [len(segment.colors) for segment in done.segments] == [1, 1, 0]
     assert done.segments[0].colors[0].red == 200 and done.segments[1].colors[0].blue == 200
     assert done.stages == {"frames": "x", "colors": "1"}
