@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from models.lite.training import translate
-
-
-def test_captions_are_asked_as_they_are_learnt() -> None:
-    assert translate.clean("A Dalmatian runs through the woods .") == "a dalmatian runs through the woods"
-    assert translate.clean("拿着望远镜看远方。") == "拿着望远镜看远方"
 
 
 @pytest.mark.parametrize(
@@ -33,6 +32,12 @@ def test_captions_are_asked_as_they_are_learnt() -> None:
 )
 def test_only_whole_chinese_of_the_right_length_is_kept(english: str, chinese: str, kept: bool) -> None:
     assert translate.usable(english, chinese) is kept
+
+
+def test_what_strays_from_the_sure_translation_is_told() -> None:
+    sure = ["一只棕色的狗在草地上跑开", "在草地上跑开的棕色狗"]
+    assert translate.alike("棕色的狗在草地上跑", sure)
+    assert not translate.alike("头戴红色的消防帽的女人", sure)
 
 
 def test_every_example_of_the_prompt_would_be_kept_itself() -> None:
@@ -77,3 +82,27 @@ def test_reading_piece_by_piece_is_reading_at_once() -> None:
     assert float((other - whole).abs().max()) > 0.1  # the order of the pieces counts
     found = dict(decoder.answers([1, 2], ids.tolist(), [3], [7, 8, 49], at_most=4))
     assert set(found) == {0, 1, 2} and all(set(answer) <= {7, 8} for answer in found.values())
+
+
+def test_pairs_come_once_and_tell_their_photograph(monkeypatch: pytest.MonkeyPatch) -> None:
+    flickr = {
+        "captions_en": np.array(["A dog runs in the snow .", "A man on a bike ."] * 2),
+        "captions_zh": np.array(["骑车的男人。"]),
+        "caption_image_en": np.array([0, 1, 2, 3]),
+        "caption_image_zh": np.array([1]),
+        "image_vectors": np.zeros((7, 4)),
+    }
+    said = {"zh": "一只狗在雪地里奔跑", "short": "骑自行车的男人", "en": "a man on a bike"}
+
+    def answer(_d: object, _w: object, asked: list[str], task: str, heat: float = 0.0) -> Iterator[tuple[int, str]]:
+        return ((row, "站着的女孩和海" if heat else said[task]) for row in range(len(asked)))
+
+    monkeypatch.setattr(translate.texts, "alignment", lambda _work: (flickr, {}))
+    monkeypatch.setattr(translate, "translate", answer)
+    found = list(translate.pairs(None, None, Path("nowhere")))  # type: ignore[arg-type]
+    assert [(one["en"], one["origin"], one["image"]) for one in found[:2]] == [
+        ("a dog runs in the snow", "flickr", 0), ("a man on a bike", "flickr", 1),
+    ]  # fmt: skip
+    assert {"en": "a man on a bike", "zh": "骑车的男人", "origin": "zh-flickr", "image": 1} in found
+    assert len({(one["en"], one["zh"]) for one in found}) == len(found)
+    assert all(one["zh"] != "站着的女孩和海" for one in found)  # drawn by chance, and tells of something else
