@@ -3,10 +3,12 @@
     python -m benchmarks.scale --rows 1000000 --folder /some/empty/folder
 
 The vectors are synthetic: topics, scenes within topics, frames within scenes, all Gaussian, so that near and far exist
-as they do in footage (uniformly random vectors have no neighbours, and are the worst case of every index). The queries
-are frames of scenes that the library does not hold. Truth is the exact product over the stored float16 vectors.
+as they do in footage (uniformly random vectors have no neighbours, and are the worst case of every index). With --steep
+they differ more along some axes than along others, as those of image models do: by one over the root of the axis. The
+queries are frames of scenes that the library does not hold. Truth is the exact product over the stored float16 vectors.
 Each system runs in a process of its own; the systems answer in turn, a few queries each, so that whatever else the
-machine does meets all alike. All look at as many lists, and compare as many candidates again.
+machine does meets all alike; the time of the processor (cpu_ms, of all threads) does not depend on that. All look at
+as many lists, and compare as many candidates again.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ K = 10
 SHARES = (1.0, 0.1, 0.01)  # of the media that a filter lets through
 MODELS = {"joint": {"name": "synthetic", "revision": "1", "dim": DIM, "metric": "cosine", "preprocessing": ""}}
 WARM_UP, IN_TURN = 20, 10  # queries
+EF_SEARCH = 256  # of HNSW
 Search = Callable[[npt.NDArray[np.float32], float], Sequence[int]]
 
 _search: Search  # of this process
@@ -51,22 +54,26 @@ def scenes(rng: np.random.Generator, count: int) -> npt.NDArray[np.float32]:
     return topics()[rng.integers(0, TOPICS, count)] + 0.8 * rng.standard_normal((count, DIM), dtype=np.float32)
 
 
-def frames(rng: np.random.Generator, middles: npt.NDArray[np.float32], each: int) -> npt.NDArray[np.float32]:
+def frames(
+    rng: np.random.Generator, middles: npt.NDArray[np.float32], each: int, steep: bool
+) -> npt.NDArray[np.float32]:
     """(len(middles) * each, DIM) unit vectors of frames."""
     vectors = np.repeat(middles, each, axis=0)
     vectors += 0.5 * rng.standard_normal(vectors.shape, dtype=np.float32)
+    if steep:
+        vectors *= np.arange(1, DIM + 1, dtype=np.float32) ** -0.5
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors
 
 
-def medium(i: int) -> npt.NDArray[np.float32]:
+def medium(i: int, steep: bool = False) -> npt.NDArray[np.float32]:
     rng = np.random.default_rng([1, i])
-    return frames(rng, scenes(rng, FRAMES_A_MEDIUM // FRAMES_A_SCENE), FRAMES_A_SCENE)
+    return frames(rng, scenes(rng, FRAMES_A_MEDIUM // FRAMES_A_SCENE), FRAMES_A_SCENE, steep)
 
 
-def questions(count: int) -> npt.NDArray[np.float32]:
+def questions(count: int, steep: bool = False) -> npt.NDArray[np.float32]:
     rng = np.random.default_rng(2)
-    return frames(rng, scenes(rng, count), 1)
+    return frames(rng, scenes(rng, count), 1, steep)
 
 
 def kept(n_media: int, share: float) -> npt.NDArray[np.bool_]:
@@ -74,20 +81,20 @@ def kept(n_media: int, share: float) -> npt.NDArray[np.bool_]:
     return np.arange(n_media) % round(1 / share) == 0
 
 
-def make(folder: Path, n_media: int, n_queries: int) -> dict[str, Any]:
+def make(folder: Path, n_media: int, n_queries: int, steep: bool) -> dict[str, Any]:
     """Write our library and, on the way, the truth: the K best rows and products for each share and query."""
     from data.store.base import FileRow, MediaRows
     from data.store.lance import create_or_open
     from data.types import MediaInfo, Segment
 
-    asked = questions(n_queries)
+    asked = questions(n_queries, steep)
     best = {share: (np.full((n_queries, K), -2, np.float32), np.zeros((n_queries, K), np.int64)) for share in SHARES}
     writing_s = 0.0
     store = create_or_open(folder / "library", MODELS, profile="synthetic")
     for start in range(0, n_media, 50):
         batch = []
         for i in range(start, min(start + 50, n_media)):
-            vectors = medium(i)
+            vectors = medium(i, steep)
             exact = vectors.astype(np.float16).astype(np.float32)
             products = asked @ exact.T
             for share, (scores, rows) in best.items():
@@ -129,13 +136,13 @@ def open_system(system: str, folder: Path, n_media: int) -> float | None:
     return build_s
 
 
-def ask(share: float, queries: npt.NDArray[np.float32]) -> list[tuple[float, list[int]]]:
-    """(milliseconds, rows) of each query."""
+def ask(share: float, queries: npt.NDArray[np.float32]) -> list[tuple[float, float, list[int]]]:
+    """(milliseconds, milliseconds of the processor, rows) of each query."""
     out = []
     for query in queries:
-        started = time.perf_counter()
-        rows = _search(query, share)
-        out.append(((time.perf_counter() - started) * 1000, list(map(int, rows))))
+        started, worked = time.perf_counter(), time.process_time()
+        rows = list(map(int, _search(query, share)))
+        out.append(((time.perf_counter() - started) * 1000, (time.process_time() - worked) * 1000, rows))
     return out
 
 
@@ -160,36 +167,34 @@ def ours(folder: Path) -> Search:
 
 
 def raw_faiss(folder: Path, n_media: int, kind: str) -> tuple[Search, float | None]:
-    """kind: a factory string; "lists": the index that our store made, what it finds compared again with the vectors."""
+    """kind: a factory string."""
     import faiss
 
-    made = folder / "library" / "library.vectors"
-    vectors = np.load(next(made.rglob("vectors.npy")), mmap_mode="r")
-    refined = round(REFINED_BY_ROOT * len(vectors) ** 0.5)
-    started, lists = time.perf_counter(), None
-    if kind == "lists":
-        lists = faiss.read_index(str(next(made.rglob("lists.faiss"))))
-    else:
-        index = faiss.index_factory(DIM, kind, faiss.METRIC_INNER_PRODUCT)
-        index.train(vectors[:: max(1, len(vectors) // 64_000)].astype(np.float32))
-        for start in range(0, len(vectors), 32_768):
-            index.add(vectors[start : start + 32_768].astype(np.float32))
-    build_s = None if lists else time.perf_counter() - started
+    # Names of parts rise as their rows do.
+    parts = [np.load(path, mmap_mode="r") for path in sorted((folder / "library").rglob("vectors.npy"))]
+    n = sum(len(part) for part in parts)
+    refined = round(REFINED_BY_ROOT * n**0.5)
+    started = time.perf_counter()
+    index = faiss.index_factory(DIM, kind, faiss.METRIC_INNER_PRODUCT)
+    index.train(np.concatenate([part[:: max(1, n // 64_000)] for part in parts]).astype(np.float32))
+    for part in parts:
+        for start in range(0, len(part), 32_768):
+            index.add(part[start : start + 32_768].astype(np.float32))
+    build_s = time.perf_counter() - started
     faiss.omp_set_num_threads(1)  # as ours: for one query more threads only wait
     bits = {share: np.packbits(np.repeat(kept(n_media, share), FRAMES_A_MEDIUM), bitorder="little") for share in SHARES}
 
     def search(query: npt.NDArray[np.float32], share: float) -> Sequence[int]:
         selector = None if share == 1 else faiss.IDSelectorBitmap(bits[share])
-        inner = faiss.SearchParametersIVF(nprobe=PROBED, sel=selector)
-        if lists is not None:
-            _, found = lists.search(query[None], refined, params=inner)
-            rows = np.sort(found[0][found[0] >= 0])
-            return rows[np.argsort(-(vectors[rows].astype(np.float32) @ query))[:K]]
+        if kind.startswith("IVF"):
+            options = faiss.SearchParametersIVF(nprobe=PROBED, sel=selector)
+        elif kind.startswith("HNSW"):
+            options = faiss.SearchParametersHNSW(efSearch=EF_SEARCH, sel=selector)
+        else:
+            options = faiss.SearchParameters(sel=selector)
         if "Refine" in kind:
-            inner = faiss.IndexRefineSearchParameters(k_factor=refined / K, base_index_params=inner)
-        elif not kind.startswith("IVF"):
-            inner = faiss.SearchParameters(sel=selector)
-        return index.search(query[None], K, params=inner)[1][0]
+            options = faiss.IndexRefineSearchParameters(k_factor=refined / K, base_index_params=options)
+        return index.search(query[None], K, params=options)[1][0]
 
     return search, build_s
 
@@ -233,14 +238,17 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--folder", type=Path, required=True, help="kept, and used again")
-    parser.add_argument("--systems", nargs="+", help="by default ours and four others")
+    parser.add_argument("--systems", nargs="+", help="by default ours and four others; FAISS's are factory strings")
+    parser.add_argument("--steep", action="store_true", help="vectors that differ more along some axes")
     arguments = parser.parse_args()
     folder, n_media = arguments.folder, arguments.rows // FRAMES_A_MEDIUM
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "truth.npz").exists():
         shutil.rmtree(folder / "library", ignore_errors=True)
         with process() as pool:
-            print(json.dumps(pool.submit(make, folder, n_media, arguments.queries).result()), flush=True)
+            print(
+                json.dumps(pool.submit(make, folder, n_media, arguments.queries, arguments.steep).result()), flush=True
+            )
     lists = round((n_media * FRAMES_A_MEDIUM) ** 0.5)
     kinds = ("SQfp16", f"IVF{lists},SQfp16", f"IVF{lists},RaBitQ,Refine(SQfp16)")
     names = arguments.systems or ["second sight", *(f"faiss {kind}" for kind in kinds), "lancedb IVF_RQ"]
@@ -248,19 +256,23 @@ def main() -> None:
     for name, pool in pools.items():
         build_s[name] = pool.submit(open_system, name, folder, n_media).result()
         print(f"{name}: open", file=sys.stderr, flush=True)
-    asked, truth = questions(arguments.queries), np.load(folder / "truth.npz")
+    asked, truth = questions(arguments.queries, arguments.steep), np.load(folder / "truth.npz")
     for share in SHARES:
-        said: dict[str, list[tuple[float, list[int]]]] = {name: [] for name in names}
+        said: dict[str, list[tuple[float, float, list[int]]]] = {name: [] for name in names}
         for pool in pools.values():
             pool.submit(ask, share, asked[:WARM_UP]).result()
         for start in range(0, len(asked), IN_TURN):
             for name, pool in pools.items():
                 said[name] += pool.submit(ask, share, asked[start : start + IN_TURN]).result()
         for name, answers in said.items():
-            p50, p95 = np.percentile([took_ms for took_ms, _ in answers], (50, 95))
-            found = sum(len(set(ours) & set(true)) for (_, ours), true in zip(answers, truth[str(share)], strict=True))
+            p50, p95 = np.percentile([took_ms for took_ms, _, _ in answers], (50, 95))
+            cpu_ms = np.median([worked_ms for _, worked_ms, _ in answers])
+            found = sum(
+                len(set(ours) & set(true)) for (_, _, ours), true in zip(answers, truth[str(share)], strict=True)
+            )
             row = {"system": name, "share": share, "recall@10": round(found / (K * len(asked)), 3)}
-            row |= {"p50_ms": round(p50, 2), "p95_ms": round(p95, 2), "memory_mb": pools[name].submit(held_mb).result()}
+            row |= {"p50_ms": round(p50, 2), "p95_ms": round(p95, 2), "cpu_ms": round(cpu_ms, 2)}
+            row |= {"memory_mb": pools[name].submit(held_mb).result()}
             print(json.dumps(row | {"build_s": build_s[name] and round(build_s[name])}), flush=True)
     for pool in pools.values():
         pool.shutdown()

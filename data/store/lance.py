@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -139,7 +140,7 @@ class LanceStore(reader.Reader):
 
     def __init__(self, directory: Path, manifest: Manifest, lock: Any) -> None:
         super().__init__(directory, manifest)
-        self._lock = lock
+        self._lock, self._one_writer = lock, threading.RLock()  # not the readers' lock: no search waits for a write
         self._next_edition = self._frames_since = 0
         self._changed = False
         self._beside = indices.Beside(lambda: reader.Reader(directory, manifest))
@@ -274,7 +275,7 @@ class LanceStore(reader.Reader):
                 f"The library at {str(self.directory)!r} is open for reading only.", remedy="Open it for writing first."
             )
         try:
-            with self._mutex:
+            with self._one_writer:
                 yield
         except reader.FOREIGN as error:
             raise unwritable(self.directory, error) from error

@@ -1,5 +1,7 @@
 """What every Store must do."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +72,36 @@ def test_k_are_returned_when_k_exist_under_every_filter(store):
     assert search(store, query, 5, kinds=("gif",)) == [] == search(store, query, 5, media_ids=("nowhere",))
     scores = [hit.score for hit in search(store, query)]
     assert scores == sorted(scores, reverse=True)
+
+
+def test_no_search_waits_for_a_write_and_each_sees_one_state(store, request, monkeypatch):
+    if "reference" in request.node.name:
+        pytest.skip("the reference has no threads")
+    store.add([medium("a", "/a", seed=1, frames=4), medium("b", "/b", seed=2, frames=4)])
+    query, begun, go_on, upsert = np.eye(16, dtype=np.float32)[0], threading.Event(), threading.Event(), store._upsert
+
+    def held_up(table, *arguments):
+        if table == "media":
+            begun.set()
+            assert go_on.wait(60)
+        upsert(table, *arguments)
+
+    before = search(store, query), store.search_texts("hello", 9, Filter())
+    monkeypatch.setattr(store, "_upsert", held_up)
+    with ThreadPoolExecutor(2) as others:
+        writing = others.submit(store.add, [medium("a", "/a", seed=3, frames=4), medium("c", "/c", seed=4, frames=4)])
+        assert begun.wait(60)
+        try:
+            for _ in range(2):
+                assert others.submit(search, store, query).result(30) == before[0]
+                assert others.submit(store.search_texts, "hello", 9, Filter()).result(30) == before[1]
+                assert {item.media_id for item in others.submit(store.media).result(30)} == {"a", "b"}
+        finally:
+            go_on.set()
+        writing.result(60)
+    after = search(store, query)
+    assert len(after) == 12 and [h for h in after if h.media_id == "b"] == [h for h in before[0] if h.media_id == "b"]
+    assert {h.score for h in after if h.media_id == "a"}.isdisjoint(h.score for h in before[0] if h.media_id == "a")
 
 
 def test_adding_again_replaces(store):
