@@ -202,7 +202,7 @@ class _Work:
             yield Failed(candidate, f"cannot be read: {error.strerror or error}", unreadable=True)
             return
         if (stat.st_size, stat.st_mtime_ns) != (candidate.row.size_bytes, candidate.row.mtime_ns):
-            # A content is never noted with another's size: the run rests on that (`_Run._old_content_may_turn_up`).
+            # A content is never noted with another's size: the run rests on that (`Books._old_content_may_turn_up`).
             yield Failed(candidate, "it changed while it was read; run the same command again", unreadable=True)
             return
         there = self._claim(candidate, media_id)

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from data.settings import Settings
-from indexer import pipeline
+from indexer import books, pipeline
 from models.base import ModelSet
 from tests.conftest import ColourModel
 
@@ -17,7 +17,7 @@ class SlowModel(ColourModel):
 
 
 if __name__ == "__main__":
-    pipeline.WRITE_EVERY_MEDIA, pipeline.WRITE_EVERY_S = 3, 0.2  # written often: killed in all places
+    books.WRITE_EVERY_MEDIA, books.WRITE_EVERY_S = 3, 0.2  # written often: killed in all places
     import lancedb  # noqa: F401  # so that the time from "begun" on is that of the run
 
     print("begun", flush=True)

@@ -128,7 +128,7 @@ def test_changed_files_are_written_as_they_come(
     run()
     for path in media.iterdir():
         path.write_bytes(path.read_bytes() + b"\0" * 64)  # behind its end: other bytes, the same picture
-    monkeypatch.setattr("indexer.pipeline.WRITE_EVERY_MEDIA", 1)
+    monkeypatch.setattr("indexer.books.WRITE_EVERY_MEDIA", 1)
     written: list[str] = []
     add = LanceStore.add
 
@@ -140,7 +140,7 @@ def test_changed_files_are_written_as_they_come(
     with monkeypatch.context() as patch:
         patch.setattr(LanceStore, "add", noted)
         # What is left is written when a run ends by itself: a kill does not give it the time to.
-        patch.setattr("indexer.pipeline._Run.write_all", lambda run: None)
+        patch.setattr("indexer.books.Books.write_all", lambda run: None)
         with pytest.raises(RuntimeError, match="power"):
             run()
     assert len(written) == 1
@@ -162,7 +162,7 @@ def test_contents_that_change_places_keep_what_was_found_in_them(
     (media / "blue.jpg").rename(media / "film.mp4")
     (media / "blink.gif").rename(media / "blue.jpg")
     write_image(media / "blink.gif", "white")
-    monkeypatch.setattr("indexer.pipeline.WRITE_EVERY_MEDIA", 1)
+    monkeypatch.setattr("indexer.books.WRITE_EVERY_MEDIA", 1)
     run()
     with open_reader(settings.library) as store:
         fields = {item.path.name: item.fields.get("price") for item in store.media()}
