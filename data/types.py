@@ -282,8 +282,8 @@ class Evidence:
     """Why a moment was returned.
 
     Attributes:
-        channel: "words" (text against frames), "picture" (image against frames), "caption", "speech", "screen", "tag",
-            "color", "feedback".
+        channel: "words" (text against frames), "picture" (image against frames), "caption", "meaning" (a caption by its
+            vector), "speech", "screen", "tag", "color", "feedback".
         rank: 1-based rank of this moment in that channel, among those returned.
         score: the channel's own measure: cosine, share of the words found, probability of a tag, share of a colour.
         time_s: the second it rests on: a frame's, a word's; None for a still.
