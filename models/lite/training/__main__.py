@@ -7,7 +7,8 @@ Stages, in order; each leaves its files in DIR and is done again when named:
   pictures  named pictures of the packages through the image tower
   texts     the words and sentences, and the small encoder cut to their pieces (after translate.py, when that is wanted)
   drawn     the texts drawn and read by the image tower (a GPU)
-  teacher, student (a GPU): one run, in DIR/runs/NAME; student writes text.npz as it is shipped
+  teacher, student (a GPU): one run, in DIR/runs/NAME; they write nouns.npz and text.npz as they are shipped
+  chinese (a GPU): the student goes on with translated.jsonl.gz, its own English vectors the teacher
   head      the sentence encoder's head
   evaluate  the fold's table; needs --fold
 Needs torch, transformers, tokenizers and onnx beside the project. DIR/alignment holds flickr_train.npz and
@@ -20,14 +21,16 @@ import argparse
 import gzip
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from models.lite.training import drawn, e5, evaluate, export, fetch, gather, material, mpnet, small, texts
+from models.lite.training import drawn, e5, evaluate, export, fetch, gather, material, mpnet, small, table, texts
 from models.lite.training.wordnet import Nouns
 
-STAGES = ("fetch", "pictures", "texts", "drawn", "teacher", "student", "head", "evaluate")
+STAGES = ("fetch", "pictures", "texts", "drawn", "teacher", "student", "chinese", "head", "evaluate")
 SHARES = (0.0, 0.25, 0.5, 0.8)  # of the sentence encoder, in the evaluation
 
 
@@ -68,10 +71,11 @@ def main(argv: list[str] | None = None) -> None:
     if "drawn" in stages:
         fonts = f"{next(places['fonts-dejavu-core'].rglob('DejaVuSans.ttf')).parent}/"
         drawn.make(work, _tower(places), fonts, args.device)
-    if not set(stages) & {"teacher", "student", "head", "evaluate"}:
+    if not set(stages) & {"teacher", "student", "chinese", "head", "evaluate"}:
         return
 
-    taught_from = material.load(work, args.fold, args.without, args.seed)
+    without = list(args.without) + ([] if "chinese" in stages else ["translated"])
+    taught_from = material.load(work, args.fold, without, args.seed)
     questions = evaluate.asked(work, args.fold) if args.fold is not None else {}
     if "teacher" in stages:
         from models.lite.training import teacher
@@ -80,6 +84,8 @@ def main(argv: list[str] | None = None) -> None:
         share = 0.0 if "mpnet" in args.without else teacher.MPNET
         taught = teacher.teach(work, taught_from, nouns, args.teacher_steps, args.device, args.seed, share)
         np.save(run / "taught.npy", taught.astype(np.float16))
+        rows = np.flatnonzero(taught_from.nouns)
+        table.write([taught_from.english[row].lower() for row in rows], taught[rows], run / "nouns.npz")
         place = {text: row for row, text in enumerate(taught_from.english)}
         known = {kind: questions[kind] for kind in ("en", "names") if kind in questions}
         found = evaluate.table(known, {"teacher": lambda some: taught[[place[text] for text in some]]})
@@ -88,17 +94,23 @@ def main(argv: list[str] | None = None) -> None:
         from models.lite.training import student
 
         taught = np.load(run / "taught.npy").astype(np.float32)
-        model = student.train(
-            e5.load(work / "e5.npz"), taught_from, taught, args.steps, args.device, args.seed, args.scale
-        )
-        weights = {name: value.detach().float().cpu().numpy() for name, value in model.w.items()}
-        weights |= {
-            "head_w": model.head.weight.detach().cpu().numpy(),
-            "head_b": model.head.bias.detach().cpu().numpy(),
-        }
-        export.export(weights, *taught_from.vocabulary, run / "text.npz")
-        data = (run / "text.npz").read_bytes()
-        print(f"{run / 'text.npz'}: {len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()}")
+        _write(
+            student.train(
+                e5.load(work / "e5.npz"), taught_from, taught, args.steps, args.device, args.seed, args.scale
+            ),
+            taught_from, run,
+        )  # fmt: skip
+    if "chinese" in stages:
+        from models.lite.training import student
+
+        begin, vocabulary = export.read(run / "text.npz")
+        taught_from = replace(taught_from, vocabulary=vocabulary)
+        model = student.Encoder(begin, material.DIM).to(args.device).eval()
+        own = student.embed(model, vocabulary, taught_from.english, args.device)
+        again = student.train(
+            begin, taught_from, own, args.steps, args.device, args.seed, args.scale, student.RATE / 2
+        )  # fmt: skip
+        _write(again, taught_from, run)
     if "head" in stages:
         from models.lite.training import head
 
@@ -106,6 +118,14 @@ def main(argv: list[str] | None = None) -> None:
         np.savez_compressed(run / "head.npz", **{name: array.astype(np.float16) for name, array in made.items()})  # type: ignore[arg-type]
     if "evaluate" in stages and questions:
         _tell(run, evaluate.table(questions, _towers(run)))
+
+
+def _write(model: Any, taught_from: material.Material, run: Path) -> None:
+    weights = {name: value.detach().float().cpu().numpy() for name, value in model.w.items()}
+    weights |= {"head_w": model.head.weight.detach().cpu().numpy(), "head_b": model.head.bias.detach().cpu().numpy()}
+    export.export(weights, *taught_from.vocabulary, run / "text.npz")
+    data = (run / "text.npz").read_bytes()
+    print(f"{run / 'text.npz'}: {len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()}", flush=True)
 
 
 def _pictures(work: Path, places: dict[str, Path], limit: int | None) -> None:

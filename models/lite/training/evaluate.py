@@ -41,7 +41,7 @@ def asked(work: Path, number: int) -> dict[str, tuple[list[str], npt.NDArray[np.
 def recall(vectors: Floats, truth: npt.NDArray[np.int64], photos: Floats) -> list[float]:
     """R@1, R@5, R@10: the share of texts whose photograph is among the nearest so many."""
     score = material.unit(vectors) @ photos.T
-    rank = (score > score[np.arange(len(score)), truth][:, None]).sum(axis=1)
+    rank = (~(score <= score[np.arange(len(score)), truth][:, None])).sum(axis=1)  # no number is no rank
     return [round(float((rank < most).mean()), 3) for most in RANKS]
 
 

@@ -20,6 +20,7 @@ SOURCES = (
     "translated", "mpnet",
 )  # fmt: skip
 RECOMBINED = 150_000
+DIM = 512
 PROMPTS = ("{}", "a photo of a {}", "a picture of {}")
 
 Floats = npt.NDArray[np.float32]
@@ -129,20 +130,23 @@ def load(work: Path, number: int | None, without: Sequence[str] = (), seed: int 
 
     chinese = [(zh, place[row]) for zh, row, origin in held["chinese"] if origin == "lexicon" and row in place]
     dictionary = [(zh, place[row]) for zh, row, origin in held["chinese"] if origin == "cedict" and row in place]
+    said = "mpnet" not in without  # what is not drawn has a vector by the language model alone
     if "lexicon" in without:
         chinese = []
-    else:
+    elif said:
         chinese += [(zh, row_of(en)) for en, zh in held["said"]]
     if "cedict" in without:
         dictionary = []
     captions = [texts.cleaned(str(text)) for text in flickr["captions_en"]]
     inside = np.isin(flickr["caption_image_en"], captioned)
-    if "recombined" not in without and "flickr8k" not in without:
+    if said and "recombined" not in without and "flickr8k" not in without:
         mine = [captions[row] for row in np.flatnonzero(inside)]
         for text in sentences.recombined(mine, min(RECOMBINED, 60 * len(mine)), seed):
             if text not in kept_out:
                 row_of(text)
-    left = set(out_captioned.tolist()) if "flickr8k" not in without else set(range(len(photos)))
+    left = {-2, *out_captioned.tolist()} if number is not None else set()
+    if "flickr8k" in without:
+        left = {-2, *range(len(photos))}
     translated = []
     if "translated" not in without:
         for en, zh, image in texts.translated(work):

@@ -35,10 +35,16 @@ class Encoder(nn.Module):
         super().__init__()
         self.w = nn.ParameterDict()
         for name, array in arrays.items():
+            if name.startswith("head_"):
+                continue
             self.w[name.replace(".", "_")] = nn.Parameter(torch.tensor(array.astype(np.float32)))
-        self.hidden = arrays["emb.word"].shape[1]
+        self.hidden = self.w["emb_word"].shape[1]
         self.layers, self.heads, self.dropout = 12, 12, 0.1
         self.head = nn.Linear(self.hidden, width)
+        if "head_w" in arrays:
+            with torch.no_grad():
+                self.head.weight.copy_(torch.tensor(arrays["head_w"].astype(np.float32)))
+                self.head.bias.copy_(torch.tensor(arrays["head_b"].astype(np.float32)))
 
     def _ln(self, x: torch.Tensor, name: str) -> torch.Tensor:
         return F.layer_norm(x, (self.hidden,), self.w[name + "_w"], self.w[name + "_b"], 1e-12)
@@ -92,18 +98,25 @@ def train(
     device: str,
     seed: int = 0,
     scale: float = 1.0,
+    rate: float = RATE,
 ) -> Encoder:
-    """The tuned encoder, its weights averaged over the last steps. taught: the teacher's; scale: of the batches."""
+    """The tuned encoder, its weights averaged over the last steps.
+
+    Args:
+        arrays: the weights to begin with; with head_w and head_b, when it goes on from a student.
+        taught: (n English texts, 512) the teacher's vectors.
+        scale: of the batches.
+    """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     model = Encoder(arrays, taught.shape[1]).to(device)
     sources = _sources(material, taught, device, scale)
     cuda = device.startswith("cuda")
     groups = [
-        {"params": list(model.w.parameters()), "peak": RATE},
+        {"params": list(model.w.parameters()), "peak": rate},
         {"params": list(model.head.parameters()), "peak": HEAD_RATE},
     ]
-    optimizer = torch.optim.AdamW(groups, lr=RATE, weight_decay=DECAY, fused=cuda)
+    optimizer = torch.optim.AdamW(groups, lr=rate, weight_decay=DECAY, fused=cuda)
     average = [weight.detach().clone() for weight in model.parameters()]
     net: Any = torch.compile(model, dynamic=False) if cuda else model
     by_length = [[s for s in sources if (s.ids.shape[1] <= _SHORT) == short] for short in (True, False)]
@@ -211,7 +224,7 @@ def _sources(material: Material, taught: Floats, device: str, scale: float) -> l
         add([f"a photo of a {english[row]}" if row % 2 else f"a {english[row]}" for row in at], at, 192, 0.3, _SHORT)
         for pairs, batch, weight, longest in (
             (material.chinese, 768, 1.0, _LONGEST),
-            (material.translated, 640, 1.0, _LONGEST),
+            (material.translated, 1536, 1.0, _LONGEST),
             (material.dictionary, 384, 0.6, _SHORT),
         ):
             add([zh for zh, _ in pairs], [row for _, row in pairs], batch, weight, longest)
@@ -233,6 +246,13 @@ def _sources(material: Material, taught: Floats, device: str, scale: float) -> l
 @torch.no_grad()
 def embed(model: Encoder, vocabulary: tuple[list[str], list[float]], texts: Sequence[str], device: str) -> Floats:
     """(n texts) -> (n, 512) float32 unit."""
-    ids = torch.tensor(encoded(vocabulary, texts, 64), device=device)
-    parts = [model(part[:, : int((part != PAD).sum(1).max())]) for part in ids.split(512)]
-    return torch.cat(parts).float().cpu().numpy()
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("forkserver")) as pool:
+        parts = [texts[at : at + 5000] for at in range(0, len(texts), 5000)]
+        ids = torch.tensor(np.concatenate(list(pool.map(partial(encoded, vocabulary, longest=_LONGEST), parts))))
+    order = (ids != PAD).sum(1).argsort(stable=True)
+    out = torch.empty(len(ids), model.head.out_features)
+    for rows in order.split(2048):
+        some = ids[rows]
+        with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=device.startswith("cuda")):
+            out[rows] = model(some[:, : int((some != PAD).sum(1).max())].to(device)).float().cpu()
+    return out.numpy()

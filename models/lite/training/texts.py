@@ -84,13 +84,18 @@ def alignment(work: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, npt.ND
 
 
 def translated(work: Path) -> list[tuple[str, str, int]]:
-    """(English, Chinese, row of the captioned photograph that it tells of or -1) of translated.jsonl.gz, if there."""
+    """(English, Chinese, row of the captioned photograph that it tells of; -1: of none; -2: of some that fold 0 holds
+    out) of translated.jsonl.gz, if there."""
     path = work / "translated.jsonl.gz"
     if not path.exists():
         return []
     with gzip.open(path, "rt", encoding="utf-8") as file:
         lines = [json.loads(line) for line in file]
-    return [(line["en"], line["zh"], int(line.get("image") if line.get("image") is not None else -1)) for line in lines]
+    none = [-2 if line.get("held") else -1 for line in lines]
+    return [
+        (line["en"], line["zh"], no if line.get("image") is None else int(line["image"]))
+        for line, no in zip(lines, none, strict=True)
+    ]
 
 
 def encoded(vocabulary: tuple[list[str], list[float]], texts: Sequence[str], longest: int) -> npt.NDArray[np.int64]:
