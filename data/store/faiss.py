@@ -30,7 +30,7 @@ CHUNK_ROWS = 32_768
 MOST_OUTSIDE_BYTES = 512 * 2**20  # vectors written since the copy was made, held in memory
 
 _NAME = re.compile(r"(\d{9})-(\d{9})")
-_PARTS = ("editions", "offsets", "time_s", "segment", "vectors", "rotation")
+_PARTS = ("editions", "offsets", "time_s", "segment", "vectors", "axes")
 
 Batch = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32], npt.NDArray[np.float16]]
 
@@ -113,12 +113,12 @@ def open_index(path: Path) -> VectorIndex:
         OSError, ValueError, RuntimeError: a part is missing or is none.
     """
     parts = [np.load(path / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _PARTS]
-    editions, offsets, time_s, segment, vectors, rotation = parts
+    editions, offsets, time_s, segment, vectors, axes = parts
     lists = faiss().read_index(str(path / "lists.faiss"), faiss().IO_FLAG_MMAP_IFC)
     n = len(vectors)
     if not (len(offsets) == len(editions) + 1 and offsets[-1] == len(time_s) == len(segment) == n == lists.ntotal):
         raise ValueError(f"the parts of {path.name} do not fit together")
-    return VectorIndex(path, np.array(editions), np.array(offsets), time_s, segment, vectors, np.array(rotation), lists)
+    return VectorIndex(path, np.array(editions), np.array(offsets), time_s, segment, vectors, np.array(axes), lists)
 
 
 def build(
@@ -165,11 +165,11 @@ def build(
         filled[here] += sizes
     if not np.array_equal(filled, offsets[1:]):
         return False
-    rotation = _rotation(dim)
-    lists = _lists(vectors, rotation)
+    axes = _axes(dim)
+    lists = _lists(vectors, axes)
     faiss().write_index(lists, str(making / "lists.faiss"))
     vectors.flush()
-    small = {"editions": editions, "offsets": offsets, "time_s": time_s, "segment": segment, "rotation": rotation}
+    small = {"editions": editions, "offsets": offsets, "time_s": time_s, "segment": segment, "axes": axes}
     for part, array in small.items():
         np.save(making / f"{part}.npy", array, allow_pickle=False)
     os.rename(making, folder / f"{first:09}-{last + 1:09}")
@@ -196,19 +196,19 @@ def _reserve(making: Path) -> None:
         raise
 
 
-def _rotation(dim: int) -> npt.NDArray[np.float32]:
-    """(dim, dim) a random rotation: the Q of the QR decomposition of a Gaussian matrix."""
+def _axes(dim: int) -> npt.NDArray[np.float32]:
+    """(dim, dim) axes turned at random: the Q of the QR decomposition of a Gaussian matrix."""
     return np.linalg.qr(np.random.default_rng(0).standard_normal((dim, dim)))[0].astype(np.float32)
 
 
-def _lists(vectors: npt.NDArray[np.float16], rotation: npt.NDArray[np.float32]) -> Any:
+def _lists(vectors: npt.NDArray[np.float16], axes: npt.NDArray[np.float32]) -> Any:
     """The trained and filled index of the turned vectors: about sqrt(n) lists, as FAISS's guidelines have it."""
     n, dim = vectors.shape
     wanted = max(1, min(round(n**0.5), n // 40))
     lists = faiss().index_factory(dim, f"IVF{wanted},RaBitQ", faiss().METRIC_INNER_PRODUCT)
     lists.cp.niter, lists.cp.min_points_per_centroid = 10, 1
     some = np.linspace(0, n - 1, min(n, TRAINING_ROWS_A_LIST * wanted)).astype(np.intp)
-    lists.train(vectors[np.unique(some)].astype(np.float32) @ rotation)
+    lists.train(vectors[np.unique(some)].astype(np.float32) @ axes.T)
     for start in range(0, n, CHUNK_ROWS):
-        lists.add(vectors[start : start + CHUNK_ROWS].astype(np.float32) @ rotation)
+        lists.add(vectors[start : start + CHUNK_ROWS].astype(np.float32) @ axes.T)
     return lists

@@ -112,7 +112,7 @@ def test_codes_tell_near_from_far_whatever_the_axes(tmp_path):
         for query in vectors[::1001].astype(np.float32):
             products = np.where(of_row, vectors.astype(np.float32) @ query, -2)
             near = index._candidates(
-                query @ index.rotation, 200, index._passed(let), *index._near_lists(query, index._passed(let), 10**9)
+                index.axes @ query, 200, index._passed(let), *index._near_lists(query, index._passed(let), 10**9)
             )
             assert of_row[near].all() and len(near) == 200
             found.append(len(set(near.tolist()) & set(np.argsort(-products)[:10].tolist())) / 10)
