@@ -46,13 +46,18 @@ DEBIAN = (
     "asterisk-core-sounds-en-g722",
     "gcin-voice",
 )
-OPENCV = """aero1.jpg aloeL.jpg apple.jpg baboon.jpg basketball1.png board.jpg box.png building.jpg butterfly.jpg cards.png
-chicky_512.png ela_original.jpg fruits.jpg graf1.png home.jpg left01.jpg leuvenA.jpg licenseplate_motion.jpg messi5.jpg
-ml.png notes.png orange.jpg pic1.png rubberwhale1.png smarties.png squirrel_cls.jpg starry_night.jpg stuff.jpg
-sudoku.png WindowsLogo.jpg""".split()
-OPENCV_TEXT = """scenetext01.jpg scenetext02.jpg scenetext03.jpg scenetext04.jpg scenetext05.jpg scenetext06.jpg
-scenetext_segmented_word01.jpg scenetext_segmented_word02.jpg scenetext_segmented_word03.jpg
-scenetext_segmented_word04.jpg scenetext_segmented_word05.jpg""".split()
+OPENCV = [
+    "aero1.jpg", "aloeL.jpg", "apple.jpg", "baboon.jpg", "basketball1.png", "board.jpg", "box.png",
+    "building.jpg", "butterfly.jpg", "cards.png", "chicky_512.png", "ela_original.jpg", "fruits.jpg", "graf1.png",
+    "home.jpg", "left01.jpg", "leuvenA.jpg", "licenseplate_motion.jpg", "messi5.jpg", "ml.png", "notes.png",
+    "orange.jpg", "pic1.png", "rubberwhale1.png", "smarties.png", "squirrel_cls.jpg", "starry_night.jpg",
+    "stuff.jpg", "sudoku.png", "WindowsLogo.jpg",
+]  # fmt: skip
+OPENCV_TEXT = [
+    "scenetext01.jpg", "scenetext02.jpg", "scenetext03.jpg", "scenetext04.jpg", "scenetext05.jpg",
+    "scenetext06.jpg", "scenetext_segmented_word01.jpg", "scenetext_segmented_word02.jpg",
+    "scenetext_segmented_word03.jpg", "scenetext_segmented_word04.jpg", "scenetext_segmented_word05.jpg",
+]  # fmt: skip
 OPENCV_PAGES = ("newspaper.jpg", "yolo.jpg", "230501201_1.jpg", "retina_TreeHdr_small.jpg")
 FILMS = {
     "street.avi": "opencv-doc/**/data/vtest.avi",
