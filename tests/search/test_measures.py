@@ -11,7 +11,7 @@ import pytest
 
 from data.errors import LibraryDamaged, UsageError
 from data.types import MediaInfo, MediaItem, Moment, Query, SearchResponse
-from search import evaluate, feedback
+from search import evaluate, feedback, language
 from search.evaluate import Case, Truth
 
 FILM = MediaItem("f", Path("/x/films/a.mp4"), MediaInfo("video", 1, 1, 60.0, "mp4", "h264"))
@@ -114,3 +114,14 @@ def test_a_verdict_that_does_not_fit_leaves_nothing_behind(tmp_path: Path, monke
     monkeypatch.undo()
     feedback.record(tmp_path, feedback.Judgement("a bird", "/x/b.jpg", True))
     assert [judgement.query for judgement in feedback.judgements(tmp_path)] == ["a cat", "a bird"]
+
+
+@pytest.mark.parametrize("name", ["samples", "heldout", "titles"])
+def test_the_watched_questions_can_be_asked_and_their_times_be(name: str) -> None:
+    cases = evaluate.read_cases(Path(__file__).parents[2] / "benchmarks" / "queries" / f"{name}.csv")
+    assert len(cases) >= 18
+    for case in cases:
+        assert not case.text or language.parse(case.text).terms
+        for truth in case.truths:
+            assert (truth.start_s is None) == (truth.end_s is None)
+            assert truth.start_s is None or truth.end_s is None or 0 <= truth.start_s < truth.end_s
