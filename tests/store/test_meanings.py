@@ -100,3 +100,19 @@ def test_vectors_that_do_not_fit_are_refused(library):
             with pytest.raises(ValueError):
                 store.put_captions([("m2", captions("one"), "c", bad)], model="toy@1")
         assert found(store, DOGS[1], 1) == [("m1", "a big dog", 1.0, 1.0)]
+
+
+def test_what_a_killed_writer_left_goes_and_what_is_in_force_stays(library):
+    with create_or_open(library, MODELS, profile="lite") as store:
+        filled(store)
+        left = store._tables["meanings"].to_arrow()
+        edition = left.schema.get_field_index("edition")
+        store._tables["meanings"].add(left.set_column(edition, "edition", [[store._next_edition] * left.num_rows]))
+        store._upsert = store._delete_texts = None  # nothing more is written
+        with pytest.raises(TypeError):
+            store.put_captions([("m2", captions("a horse"), "c", CATS)], model="toy@1")
+    with open_reader(library) as store:
+        assert len(found(store, CATS[0])) == 3
+    with create_or_open(library, MODELS, profile="lite") as store:
+        assert store._tables["meanings"].count_rows() == 3 and len(found(store, CATS[0])) == 3
+        assert store.texts("m2", ("caption",)) == [] and "meaning" not in store.stages()["m2"]

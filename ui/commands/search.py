@@ -129,8 +129,10 @@ def as_dict(response: SearchResponse, query: str, loose: Sequence[Without] = ())
                         "time_s": evidence.time_s,
                         "detail": evidence.detail,
                         "words": list(evidence.words),
+                        "box": box and [box.x, box.y, box.width, box.height],
                     }
                     for evidence in moment.evidence
+                    for box in (evidence.box,)
                 ],
                 "same": [str(item.path) for item in moment.same],
             }
