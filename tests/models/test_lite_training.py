@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.lite.training import e5, material, render, sentences, small, texts, wordnet
+from models.lite.nouns import NounTable
+from models.lite.training import e5, material, render, sentences, small, table, texts, wordnet
 
 
 def _chinese(text: str) -> bool:
@@ -152,3 +153,19 @@ def test_nothing_of_a_held_out_photograph_is_learnt_from(tmp_path: Path) -> None
     assert not set(named.tolist()) & set(some.names.picture.tolist())
     assert {int(zh[1:]) for zh, _ in some.translated} == set(range(small.PHOTOGRAPHS)) - out
     assert not material.load(tmp_path, 0, ["flickr8k"]).translated
+
+
+def test_a_noun_is_looked_up_as_people_write_it(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    words = [f"thing {row}" for row in range(400)] + ["otter", "grass", "otter"]
+    basis = rng.standard_normal((20, 512))  # vectors of a language lie on few axes
+    vectors = material.unit((rng.standard_normal((len(words), 20)) @ basis).astype(np.float32))
+    table.write(words, vectors, tmp_path / "nouns.npz")
+    with np.load(tmp_path / "nouns.npz", allow_pickle=False) as held:
+        nouns = NounTable({name: held[name] for name in held.files})
+    assert len(nouns) == 402
+    asked = ["Otter", "two otters swim", "a photo of an  otter", "otters", "grass", "", "水獭"]
+    at, found = nouns.look_up(asked)
+    assert at == [0, 2, 3, 4] and np.allclose(found[0], found[1]) and np.allclose(found[0], found[2])
+    assert found[0] @ vectors[400] > 0.93 > 0.5 > found[0] @ found[3]
+    assert nouns.look_up(["nothing of it"])[1].shape == (0, 512)
