@@ -169,7 +169,13 @@ def build(
     lists = _lists(vectors, axes)
     faiss().write_index(lists, str(making / "lists.faiss"))
     vectors.flush()
-    small = {"editions": editions, "offsets": offsets, "time_s": time_s, "segment": segment, "axes": axes}
+    small: dict[str, npt.NDArray[Any]] = {
+        "editions": editions,
+        "offsets": offsets,
+        "time_s": time_s,
+        "segment": segment,
+        "axes": axes,
+    }
     for part, array in small.items():
         np.save(making / f"{part}.npy", array, allow_pickle=False)
     os.rename(making, folder / f"{first:09}-{last + 1:09}")
