@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from data.settings import Settings
 from data.store import swap
 from data.store.lance import create_or_open, open_reader, read_manifest
 from data.types import TextSpan
+from indexer.books import Books
+from indexer.decode import Job
 from indexer.pipeline import index, remove
 from indexer.reindex import reindex
 from models.base import ModelIdentity, ModelSet
@@ -74,14 +77,17 @@ def test_files_texts_and_fields_come_along(library: Path, settings: Settings, ot
     assert swap.undo(library).profile == "test"
 
 
-def test_stopped_it_takes_up_and_the_old_one_answers(library: Path, settings: Settings, other: ModelSet) -> None:
-    asked = []
+def test_stopped_it_takes_up_and_the_old_one_answers(
+    library: Path, settings: Settings, other: ModelSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[Job] = []
 
-    def stop_soon() -> bool:
-        asked.append(1)
-        return len(asked) > 6
+    def finished(self: Books, job: Job, really: Callable[[Books, Job], None] = Books.finished) -> None:
+        really(self, job)
+        ended.append(job)
 
-    report = reindex(library=library, models=other, settings=settings, should_stop=stop_soon)
+    monkeypatch.setattr(Books, "finished", finished)
+    report = reindex(library=library, models=other, settings=settings, should_stop=lambda: bool(ended))
     assert report.interrupted and read_manifest(library).profile == "test"
     with open_reader(library / swap.NEXT) as store:
         done = store.stats().files
