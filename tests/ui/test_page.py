@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,11 @@ from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from data.store.lance import open_reader
-from data.types import MediaItem
+from data.types import Box, Evidence, MediaItem, Moment, Pixels
 from search.query import build
 from tests.conftest import COLOURS
 from tests.ui.conftest import BIG_BYTES, Shelf
+from ui import marks
 from ui.app import clips, routes
 from ui.app.facets import facets, narrowed
 from ui.app.shown import Spot, card, player
@@ -186,6 +188,25 @@ def test_an_open_moment_and_its_close(page_library: Shelf, items: dict[str, Medi
     assert "**00:03.0** in 00:02.0–00:04.0" in texts(page) and "because" in texts(page)
     page.button(key="close").click().run()
     assert page.session_state.open is None
+
+
+def test_the_part_of_a_picture_that_answers_is_framed(
+    page_library: Shelf, items: dict[str, MediaItem], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    framed: list[Box] = []
+    marked = marks.marked_jpeg
+
+    def watched(rgb: Pixels, boxes: Sequence[Box], side: int = 1600) -> bytes:
+        framed.extend(boxes)
+        return marked(rgb, boxes, side)
+
+    monkeypatch.setattr(marks, "marked_jpeg", watched)
+    part = Box(0, 0, 2, 2)
+    resting = Evidence("picture", 1, 0.9, None, box=part)
+    page = run_page()
+    page.session_state.open = Spot.of_moment(Moment(items[".png"], None, None, None, 0.8, (resting,)))
+    page.run()
+    assert not page.exception and framed == [part]
 
 
 def test_the_library_page(page_library: Shelf) -> None:

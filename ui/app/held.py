@@ -18,7 +18,7 @@ from data import settings as configuration
 from data.errors import MissingMedia, SecondSightError
 from data.settings import Settings
 from data.store.manifest import read_manifest
-from data.types import MediaItem
+from data.types import Box, MediaItem
 from ui.app.facets import Facets
 from ui.app.facets import facets as summed
 from ui.talking import profile_of
@@ -176,3 +176,21 @@ def _still_jpeg(media_id: str, path: str, at_s: float | None, side: int, max_pix
 
     with _decoding:
         return thumbnail_jpeg(Path(path), at_s, side=side, max_pixels=max_pixels)
+
+
+def part_jpeg(item: MediaItem, part: Box) -> bytes:
+    """A still with a frame round a part of it.
+
+    Raises:
+        MediaError: it cannot be decoded any more.
+    """
+    return _part_jpeg(str(item.path), part, settings().max_pixels)
+
+
+@lru_cache(maxsize=64)
+def _part_jpeg(path: str, part: Box, max_pixels: int) -> bytes:
+    from data.media import picture
+    from ui.marks import marked_jpeg
+
+    with _decoding:
+        return marked_jpeg(picture(Path(path), max_pixels=max_pixels), [part])

@@ -36,7 +36,10 @@ def panel(spot: Spot) -> None:
 
 def _still(spot: Spot) -> None:
     try:
-        st.image(held.still_jpeg(spot.item, None, routes.STILL_SIDES[1]), width="stretch")
+        if spot.part is None:
+            st.image(held.still_jpeg(spot.item, None, routes.STILL_SIDES[1]), width="stretch")
+        else:
+            st.image(held.part_jpeg(spot.item, spot.part), width="stretch")
     except SecondSightError as error:
         st.error(markdown(error))
         return

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from data.types import MediaItem, Moment
+from data.types import Box, MediaItem, Moment
 from ui.app import clips, routes
 from ui.commands.search import beyond_looks
 from ui.commands.search import why as reasons
@@ -27,7 +27,11 @@ def markdown(text: object, limit: int = 300) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A place in a medium that can be opened: a moment found, or a medium browsed (score None)."""
+    """A place in a medium that can be opened: a moment found, or a medium browsed (score None).
+
+    Attributes:
+        part: of a still, what the picture asked with looks like.
+    """
 
     item: MediaItem
     start_s: float | None
@@ -36,11 +40,13 @@ class Spot:
     score: float | None = None
     why: tuple[str, ...] = ()
     beyond_looks: str = ""
+    part: Box | None = None
 
     @classmethod
     def of_moment(cls, moment: Moment) -> Spot:
         told, beyond = tuple(reasons(moment)), beyond_looks(moment)
-        return cls(moment.media, moment.start_s, moment.peak_s, moment.end_s, moment.score, told, beyond)
+        part = next((evidence.box for evidence in moment.evidence if evidence.box is not None), None)
+        return cls(moment.media, moment.start_s, moment.peak_s, moment.end_s, moment.score, told, beyond, part)
 
     @classmethod
     def of_medium(cls, item: MediaItem) -> Spot:
