@@ -27,6 +27,7 @@ IMAGE_TOWER = "clip-vit-b16-int8"
 TEXT_VERSION = "t3"
 TEXT_SHA256 = "2b694e04ec18f66f4595c97acccefabba45efb0ed255b2b4eafd5e2be2c95f89"  # of text.npz
 NOUNS_SHA256 = "e8ffc156a34fc94681a582d880b4670820d8fe9a76fc1b4718488ce2c5039e55"  # of nouns.npz
+_STOPS = " .。!！"  # at the end of a text: they say nothing, and cost held-out Chinese captions .06 of R@1
 _SENTENCES_SHARE = 0.5  # of the second text tower against the first; from a held-out fold, flat between 0.25 and 0.6
 _NOUNS_SHARE = 2.0  # of a looked-up noun against the encoder; flat from 1 to 4
 # Logistic of a similarity's standard score against the background pictures: (slope, standard score at p = 1/2).
@@ -92,6 +93,7 @@ class LiteEmbedder:
         if not texts:
             return np.empty((0, DIM), dtype=np.float32)
         tuned, sentences = self._text_towers
+        texts = [text.rstrip(_STOPS) or text for text in texts]
         # A query's matrices are too small to share out: BLAS threads would only wait for each other.
         with _blas().limit(limits=1, user_api="blas"):
             vectors = tuned.embed(texts)

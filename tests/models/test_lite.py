@@ -41,6 +41,14 @@ def test_both_languages_meet(lite: LiteEmbedder) -> None:
     assert ((english @ chinese.T).argmax(axis=1) == np.arange(len(pairs))).all()
 
 
+def test_a_full_stop_and_an_article_say_nothing(lite: LiteEmbedder) -> None:
+    said = lite.embed_texts(
+        ["一只狗在雪地里奔跑", "一只狗在雪地里奔跑。", "a dog runs", "a dog runs.", "otter", "an otter", "..."]
+    )
+    assert np.allclose(said[0], said[1], atol=1e-5) and np.allclose(said[2], said[3], atol=1e-5)
+    assert said[4] @ said[5] > 0.9 and np.isfinite(said[6]).all()
+
+
 def test_vectors_are_unit_and_do_not_depend_on_their_batch(lite: LiteEmbedder) -> None:
     texts = ["otter", "", "a page of text", "一个小女孩在海滩上跑步", "x" * 5000]
     together = lite.embed_texts(texts)

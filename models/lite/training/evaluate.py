@@ -28,9 +28,7 @@ def asked(work: Path, number: int) -> dict[str, tuple[list[str], npt.NDArray[np.
     ):
         place = {row: at for at, row in enumerate(captioned.tolist())}
         keep = np.flatnonzero(np.isin(owner, captioned))
-        mine = [str(words[row]) for row in keep]
-        if kind == "en":
-            mine = [texts.cleaned(text) for text in mine]
+        mine = [texts.cleaned(str(words[row])) for row in keep]
         out[kind] = (mine, np.array([place[int(owner[row])] for row in keep]), photos[captioned])
     names = [str(imagenet["names"][row]) for row in named]
     for kind, prompt in (("names", "{}"), ("names, a photo of", "a photo of a {}")):

@@ -166,7 +166,7 @@ def load(work: Path, number: int | None, without: Sequence[str] = (), seed: int 
         translated=translated,
         captions=_captioned(captions, flickr["caption_image_en"], captioned, photos, "flickr8k" in without),
         captions_zh=_captioned(
-            [str(text) for text in flickr["captions_zh"]], flickr["caption_image_zh"], captioned, photos,
+            [texts.cleaned(str(text)) for text in flickr["captions_zh"]], flickr["caption_image_zh"], captioned, photos,
             "flickr8k" in without, chinese=True,
         ),
         names=_captioned(

@@ -24,7 +24,7 @@ POSITIONS = 80
 
 def cleaned(caption: str) -> str:
     """A caption as people type: no space before a mark, no full stop, lower case."""
-    return re.sub(r"\s+([.,!?])", r"\1", caption).strip().rstrip(".").strip().lower()
+    return re.sub(r"\s+([.,!?])", r"\1", caption).strip().rstrip(".。").strip().lower()
 
 
 def make(work: Path, places: dict[str, Path], pictures: Sequence[dict[str, Any]], limit: int | None, seed: int) -> None:
@@ -46,7 +46,7 @@ def make(work: Path, places: dict[str, Path], pictures: Sequence[dict[str, Any]]
         flickr, imagenet = alignment(work)
         add("imagenet", [str(name) for name in imagenet["names"]])
         add("flickr8k", [cleaned(str(text)) for text in flickr["captions_en"]])
-        captions_zh = [str(text) for text in flickr["captions_zh"]]
+        captions_zh = [cleaned(str(text)) for text in flickr["captions_zh"]]
     composed = sentences.composed(COMPOSED if limit is None else 10 * limit, seed)
     drawn = composed[: DRAWN_COMPOSED if limit is None else limit]
     add("lexicon", [english for english, _ in drawn])
