@@ -17,8 +17,7 @@ def embed_captions(
     store: Store, model: TextEmbedder, *, tell: Tell | None = None, should_stop: Callable[[], bool] | None = None
 ) -> bool:
     """Bring the vectors of all captions up to date; False when it was stopped."""
-    identity = model.identity
-    made_by = f"{identity.name}@{identity.revision}"
+    made_by = model.identity.of_words
     done = store.stages()
     todo = [media_id for media_id, stages in done.items() if stages.get("caption") and stages.get(MEANING) != made_by]
     for start in range(0, len(todo), MEDIA_AT_ONCE):

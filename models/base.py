@@ -20,7 +20,9 @@ class ModelIdentity:
 
     Attributes:
         name: stable id, for example "lite/clip-vit-b16-int8".
-        revision: changes whenever the same input may give another vector (weights sha256 prefix, head version).
+        revision: changes whenever the same picture may give another vector (weights sha256 prefix).
+        words_revision: of the text side where it has one of its own: changes whenever the same text may give another
+            vector. No part of what a library is made with: its pictures' vectors stay good.
         dim: vector length.
         metric: "cosine" throughout.
         preprocessing: short stable description of how pixels become input ("squash224-bicubic").
@@ -31,9 +33,16 @@ class ModelIdentity:
     dim: int
     metric: str = "cosine"
     preprocessing: str = ""
+    words_revision: str = ""
+
+    @property
+    def of_words(self) -> str:
+        """What vectors of texts depend on: name, revision and words_revision."""
+        return f"{self.name}@{self.revision}" + (f"-{self.words_revision}" if self.words_revision else "")
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """What pictures' vectors depend on, as a manifest records it."""
+        return {key: value for key, value in asdict(self).items() if key != "words_revision"}
 
 
 @runtime_checkable

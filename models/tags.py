@@ -9,7 +9,7 @@ import tempfile
 import zipfile
 import zlib
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -58,8 +58,7 @@ class VocabularyTagger:
 
     @property
     def revision(self) -> str:
-        identity = self._joint.identity
-        return f"vocabulary-{vocabulary.digest()}.{_VERSION}@{identity.name}@{identity.revision}"
+        return f"vocabulary-{vocabulary.digest()}.{_VERSION}@{self._joint.identity.of_words}"
 
     def tags(self, vectors: Vectors, most: int = 8) -> list[tuple[Tag, ...]]:
         """(n, dim) joint image vectors -> tags of each, likeliest first; none when nothing fits."""
@@ -85,7 +84,7 @@ class VocabularyTagger:
 
     @cached_property
     def _names(self) -> _Names:
-        identity = json.dumps([self._joint.identity.as_dict(), vocabulary.digest(), _VERSION], sort_keys=True)
+        identity = json.dumps([asdict(self._joint.identity), vocabulary.digest(), _VERSION], sort_keys=True)
         path = self._cache / f"{hashlib.sha256(identity.encode()).hexdigest()[:20]}.npz"
         found = _read(path, (2 * len(vocabulary.names()), self._joint.identity.dim))
         if found is None:

@@ -65,7 +65,7 @@ class Background:
     def bank(self) -> Vectors:
         """(b, dim) vectors of the neutral questions."""
         identity = self._model.identity
-        told = "\n".join((identity.name, identity.revision, *NEUTRAL))
+        told = "\n".join((identity.of_words, *NEUTRAL))
         path = self._cache / f"neutral-{hashlib.blake2b(told.encode(), digest_size=8).hexdigest()}.npy"
         try:
             kept = np.load(path, allow_pickle=False)

@@ -11,15 +11,16 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from data import colors
-from data.errors import IndexMismatch, UsageError
+from data.errors import UsageError
 from data.settings import Settings, load
 from data.store.base import Filter, Store
+from data.store.manifest import check_matches
 from data.types import Box, Color, ImageQuery, Pixels, Query, SearchResponse, Vectors
 from models.base import ModelSet
 from search import answers, fold, fuse, localise, moments, rerank, retrieve, same
@@ -48,15 +49,14 @@ class SearchEngine:
     def __init__(
         self, library: Path | None = None, models: ModelSet | None = None, settings: Settings | None = None
     ) -> None:
-        from data.store.lance import open_reader, read_manifest
+        from data.store.lance import open_reader
 
         self.settings = settings or load()
         self.library = Path(library or self.settings.library)
-        self.manifest = read_manifest(self.library)
         self._models = models
-        if models is not None:
-            self._check(models)
-        self.store: Store = open_reader(self.library)
+        store = open_reader(self.library, None if models is None else _identities(models))
+        self.store: Store = store
+        self.manifest = store.manifest
         self._backgrounds: dict[str, tuple[tuple[int, bytes], Background]] = {}
 
     @classmethod
@@ -70,7 +70,7 @@ class SearchEngine:
             models = beside.submit(_loaded, settings)
             engine = cls(settings.library, settings=settings)
             engine._models = models.result()
-        engine._check(engine._models)
+        check_matches(engine.library, engine.manifest, _identities(engine._models))
         return engine
 
     @cached_property
@@ -80,7 +80,7 @@ class SearchEngine:
 
             profile = registry.of_library(self.manifest.profile, self.settings)
             self._models = registry.load(profile, self.settings)
-            self._check(self._models)
+            check_matches(self.library, self.manifest, _identities(self._models))
         return self._models
 
     def query(
@@ -208,15 +208,6 @@ class SearchEngine:
     ) -> None:
         self.close()
 
-    def _check(self, models: ModelSet) -> None:
-        ours = {channel: identity.as_dict() for channel, identity in models.identities().items()}
-        theirs = dict(self.manifest.models)
-        if ours != theirs:
-            raise IndexMismatch(
-                f"The library {str(self.library)!r} was made with {_names(theirs)}, not with {_names(ours)}.",
-                remedy="Index the files again into another --library.",
-            )
-
     def _picture(self, name: str) -> Pixels:
         path, at_s = parse_reference(name)
         return look(path, at_s=at_s, max_pixels=self.settings.max_pixels)
@@ -324,6 +315,10 @@ class SearchEngine:
         return best
 
 
+def _identities(models: ModelSet) -> dict[str, dict[str, Any]]:
+    return {channel: identity.as_dict() for channel, identity in models.identities().items()}
+
+
 def _loaded(settings: Settings) -> ModelSet:
     from data.store.manifest import read_manifest
     from models import registry
@@ -371,7 +366,3 @@ def _content_hash(path: Path) -> str | None:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=20)).hexdigest()
     except OSError:
         return None
-
-
-def _names(models: dict[str, dict[str, object]]) -> str:
-    return ", ".join(f"{model['name']} ({model['revision']})" for model in models.values())

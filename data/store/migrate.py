@@ -5,15 +5,18 @@ Each step looks whether it is already done, and the manifest changes last: after
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from data.errors import IndexMismatch
 from data.store.base import SCHEMA_VERSION
 from data.store.manifest import Manifest, unwritable, write_manifest
 from data.store.rows import schemas
 from data.store.words import index_words
+
+Models: TypeAlias = dict[str, dict[str, Any]]
 
 
 def upgrade(directory: Path, manifest: Manifest) -> Manifest:
@@ -35,7 +38,7 @@ def upgrade(directory: Path, manifest: Manifest) -> Manifest:
         if manifest.schema_version == 1:
             _from_1(database, schemas(manifest.models))
         _from_2(database, schemas(manifest.models))
-        upgraded = replace(manifest, schema_version=SCHEMA_VERSION)
+        upgraded = replace(manifest, schema_version=SCHEMA_VERSION, models=_of_pictures(manifest.models))
         write_manifest(directory, upgraded)
     except (OSError, RuntimeError, ValueError) as error:
         raise unwritable(directory, error) from error
@@ -70,6 +73,16 @@ def _from_2(database: Any, wanted: dict[str, Any]) -> None:
     _add_columns(database.open_table("media"), {"n_meanings": "cast(0 as bigint)"})
     if "meanings" not in database.table_names():
         database.create_table("meanings", schema=wanted["meanings"])
+
+
+def _of_pictures(models: Models) -> Models:
+    """Until 3 the revision of `lite` named its words' version too ("2d2da5e2-t1"), on which no picture depends."""
+    return {
+        channel: {**identity, "revision": re.sub(r"-t\d+$", "", identity["revision"])}
+        if identity["name"].startswith("lite/")
+        else identity
+        for channel, identity in models.items()
+    }
 
 
 def _add_columns(table: Any, columns: dict[str, str]) -> None:

@@ -53,12 +53,12 @@ class LiteEmbedder:
 
     @property
     def identity(self) -> ModelIdentity:
-        sha256 = artifacts.artifact(IMAGE_TOWER).sha256
         return ModelIdentity(
             name="lite/clip-vit-b16-int8",
-            revision=f"{sha256[:8]}-{TEXT_VERSION}",
+            revision=artifacts.artifact(IMAGE_TOWER).sha256[:8],
             dim=DIM,
             preprocessing=preprocess.DESCRIPTION,
+            words_revision=TEXT_VERSION,
         )
 
     @cached_property

@@ -57,6 +57,16 @@ def test_writing_goes_on_in_the_new_schema(old):
     assert store.stats().media == {"gif": 1, "image": 1, "video": 2}
 
 
+def test_pictures_vectors_outlive_a_new_text_tower(old):
+    """Until schema 3 the revision of `lite` named its words' version, on which no picture depends."""
+    lite = {"joint": {**MODELS["joint"], "name": "lite/clip"}}
+    manifest = json.loads((old / "library.json").read_text())
+    manifest["models"]["joint"] = {**lite["joint"], "revision": "2d2da5e2-t1"}
+    (old / "library.json").write_text(json.dumps(manifest))
+    whole(open_reader(old, {"joint": {**lite["joint"], "revision": "2d2da5e2"}}))
+    assert read_manifest(old).models["joint"]["revision"] == "2d2da5e2"
+
+
 def test_killed_half_way_it_goes_on(old, tmp_path):
     code = (
         "import sys; from pathlib import Path; from data.store.lance import open_reader;"
