@@ -118,7 +118,7 @@ def view_by(known: Known, event: Event) -> retrieve.View:
                 replace(place, strength=place.share**power * rest) if place.channel != "meaning" else place
                 for place, rest in places
             ]
-            curve = mentions.text_curve(told, known.view.frames)
+            curve = mentions.text_curve(told, known.view.frames, retrieve.heights_of(mention))
         curves.append(curve)
         if mention.term.weight > 0:
             relevance += retrieve.height_of(mention, curve)

@@ -84,9 +84,7 @@ def on_gpu(held: torch.Tensor, asked: torch.Tensor) -> None:
             ("faiss-gpu flat", faiss.GpuIndexFlatIP(resources, DIM, flat)),
             (
                 f"faiss-gpu IVF{n_lists},SQfp16",
-                faiss.GpuIndexIVFScalarQuantizer(
-                    resources, DIM, n_lists, faiss.ScalarQuantizer.QT_fp16, metric, False
-                ),
+                faiss.GpuIndexIVFScalarQuantizer(resources, DIM, n_lists, faiss.ScalarQuantizer.QT_fp16, metric, False),
             ),
         ):
             started = time.perf_counter()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,8 +81,9 @@ def everywhere_in_texts(store: Store, mention: Mention, k: int, where: Filter) -
         k *= 4
 
 
-def text_curve(places: Sequence[Place], frames: FrameVectors) -> Curve:
-    strength = np.zeros(len(frames.times_s), np.float32)
+def text_curve(places: Sequence[Place], frames: FrameVectors, heights: Mapping[str, float]) -> Curve:
+    """heights: what a full find in a channel counts; where several were made, the one that counts most is the curve."""
+    strength, best = np.zeros((2, len(frames.times_s)), np.float32)
     owner = np.full(len(frames.times_s), -1, np.int32)
     for index, place in enumerate(places):
         if place.span.start_s is None or place.span.end_s is None:
@@ -94,8 +95,9 @@ def text_curve(places: Sequence[Place], frames: FrameVectors) -> Curve:
             inside = np.union1d(inside, [at])
         values = np.full(len(inside), place.strength, np.float32)
         values[inside == at] *= _AT_THE_WORD
-        better = values > strength[inside]
-        strength[inside[better]], owner[inside[better]] = values[better], index
+        counts = values * np.float32(heights[place.channel])
+        better = counts > best[inside]
+        strength[inside[better]], best[inside[better]], owner[inside[better]] = values[better], counts[better], index
     return Curve(strength, owner, places)
 
 

@@ -150,7 +150,7 @@ def view(
     curves = []
     for mention, by_medium in zip(event.mentions, places, strict=True):
         if mention.in_texts:
-            curve = mentions.text_curve(by_medium.get(media_id, ()), frames)
+            curve = mentions.text_curve(by_medium.get(media_id, ()), frames, heights_of(mention))
         else:
             curve = mentions.segment_curve(mention, segments, frames)
         curves.append(curve)
@@ -175,9 +175,13 @@ def _wholes(frames: FrameVectors) -> FrameVectors:
     return FrameVectors(frames.times_s[keep], frames.segment_of_frame[keep], frames.vectors[keep])
 
 
+def heights_of(mention: Mention) -> dict[str, float]:
+    return fuse.DEMANDED if mention.demanded else fuse.HEIGHTS
+
+
 def height_of(mention: Mention, curve: mentions.Curve) -> npt.NDArray[np.float32]:
     """(n,) what a mention adds at each frame, in deviations."""
-    of_channel = fuse.DEMANDED if mention.demanded else fuse.HEIGHTS
+    of_channel = heights_of(mention)
     heights = np.full(len(curve.strength), of_channel.get(mention.channel, 0.0), np.float32)
     for index, place in enumerate(curve.places):
         heights[curve.place_of_frame == index] = of_channel[place.channel]

@@ -118,9 +118,21 @@ def test_a_sentence_opens_at_its_word() -> None:
 def test_a_text_lies_over_its_frames_and_peaks_at_the_word() -> None:
     frames = FrameVectors(np.arange(6.0), np.zeros(6, np.int32), np.zeros((6, 2), np.float32))
     place = mentions.Place(TextSpan("speech", "x", 1.0, 4.0), 0.5, 1.0, ("x",), 3.2)
-    curve = mentions.text_curve([place], frames)
+    curve = mentions.text_curve([place], frames, {"speech": 2.0})
     assert curve.strength.nonzero()[0].tolist() == [1, 2, 3] and int(curve.strength.argmax()) == 3
     assert curve.place_of_frame.tolist() == [-1, 0, 0, 0, -1, -1]
+
+
+def test_where_words_and_meaning_are_found_the_one_that_counts_more_is_told() -> None:
+    frames = FrameVectors(np.array([np.nan]), np.zeros(1, np.int32), np.zeros((1, 2), np.float32))
+    caption = TextSpan("caption", "a red car on a wet road", None, None)
+    places = [
+        mentions.Place(caption, 0.7, 1.0, ("red", "car"), None),
+        mentions.Place(caption, 0.9, 0.95, (), None, similarity=0.8),
+    ]
+    for order in (places, places[::-1]):
+        curve = mentions.text_curve(order, frames, fuse.HEIGHTS)
+        assert curve.places[curve.place_of_frame[0]].channel == "caption"
 
 
 # Negation
