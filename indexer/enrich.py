@@ -22,7 +22,7 @@ from indexer.captions import caption_media
 from indexer.crops import embed_crops
 from indexer.discover import Failure
 from indexer.embed_texts import embed_captions
-from indexer.listen import is_done, speech, stage_of
+from indexer.listen import is_away, is_done, speech, stage_of
 from indexer.read_screen import written
 from models.base import ModelSet
 from models.cache import CachedCaptioner, ResultCache, keep_texts, kept_texts, key_of, open_cache
@@ -176,7 +176,9 @@ class _Run:
 def _below(store: Store, paths: Sequence[Path]) -> list[MediaItem]:
     roots = {os.path.abspath(path) for path in paths}
     return [
-        item for item in store.media() if str(item.path) in roots or any(str(up) in roots for up in item.path.parents)
+        item
+        for item in store.media()
+        if any(str(up) in roots for path in (item.path, *item.copies) for up in (path, *path.parents))
     ]
 
 
@@ -188,7 +190,8 @@ def _missing(
         done = stages.get(item.media_id, {})
         if item.info.kind == "video":
             wanted = stage_of(item, models.transcriber if listen else None)
-            if not is_done(done.get("speech", ""), wanted):
+            before = done.get("speech", "")
+            if not is_done(before, wanted) and not is_away(item, before, wanted):
                 yield item, "speech", wanted
         if read and models.text_reader is not None and done.get("screen") != models.text_reader.revision:
             yield item, "screen", models.text_reader.revision

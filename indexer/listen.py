@@ -17,15 +17,22 @@ NOT_LISTENED = "none"
 
 
 def stage_of(item: MediaItem, transcriber: Transcriber | None) -> str:
-    """How the speech of a medium would be had now: by whom, and what lies beside the file."""
-    digest = hashlib.blake2b(digest_size=6)
-    for file in beside(item.path):
-        try:
-            stat = file.stat()
-        except OSError:
-            continue
-        digest.update(f"{os.fsencode(file.name)!r} {stat.st_size} {stat.st_mtime_ns}\n".encode())
-    return f"{transcriber.revision if transcriber is not None else NOT_LISTENED} {digest.hexdigest()}"
+    """How the speech of a medium would be had now: by whom, and what lies beside the file and its copies."""
+    beside_it = []
+    for path in (item.path, *item.copies):
+        for file in beside(path):
+            try:
+                stat = file.stat()
+            except OSError:
+                continue
+            beside_it.append((file.name, f"{os.fsencode(file.name)!r} {stat.st_size} {stat.st_mtime_ns}\n"))
+    return f"{transcriber.revision if transcriber is not None else NOT_LISTENED} {_digest(beside_it)}"
+
+
+def _digest(beside_it: list[tuple[str, str]]) -> str:
+    """In order of names: which of several copies comes first may change when a drive is away."""
+    text = "".join(line for _, line in sorted(beside_it))
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
 def is_done(stage: str, wanted: str) -> bool:
@@ -33,6 +40,13 @@ def is_done(stage: str, wanted: str) -> bool:
     by, _, beside_it = stage.partition(" ")
     wanted_by, _, wanted_beside = wanted.partition(" ")
     return beside_it == wanted_beside and by != "" and wanted_by in (by, NOT_LISTENED)
+
+
+def is_away(item: MediaItem, stage: str, wanted: str) -> bool:
+    """There were subtitles beside a path that cannot be seen now (a drive that is not mounted), and are none here."""
+    none = _digest([])
+    had, has = (each.partition(" ")[2] for each in (stage, wanted))
+    return had not in ("", none) and has == none and not all(path.exists() for path in (item.path, *item.copies))
 
 
 def speech(
@@ -49,7 +63,7 @@ def speech(
         MissingMedia: the file is not there.
     """
     duration_s = item.info.duration_s or 0.0
-    spans, told = spans_of(item.path, duration_s, lambda *_: files.subtitles(item))
+    spans, told = spans_of(item.path, duration_s, lambda *_: files.subtitles(item), item.copies)
     if spans or transcriber is None or not item.info.has_audio:
         return spans, told
     key = key_of("speech", item.media_id, transcriber.revision)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -128,15 +129,18 @@ def _language_of(path: Path) -> str:
 
 
 def spans_of(
-    path: Path, duration_s: float, inside: Callable[[Path, float], list[TextSpan]] = embedded
+    path: Path,
+    duration_s: float,
+    inside: Callable[[Path, float], list[TextSpan]] = embedded,
+    copies: Sequence[Path] = (),
 ) -> tuple[list[TextSpan], list[str]]:
-    """The best subtitles of a video, a file beside it before a stream inside it; and what was wrong.
+    """The best subtitles of a video, a file beside it or a copy of it before a stream inside it; and what was wrong.
 
     Raises:
         MissingMedia: the video is not there.
     """
     told: list[str] = []
-    for file in beside(path):
+    for file in chain.from_iterable(map(beside, (path, *copies))):
         spans, bad = read_file(file, duration_s)
         told += bad
         if spans:
