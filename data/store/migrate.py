@@ -1,6 +1,6 @@
 """Older libraries brought up to this schema in place, under the writer's lock.
 
-Each step looks whether it is already done, and the manifest changes last: after a kill the next opening goes on.
+Each step can be done again, and the manifest changes last: after a kill at any moment the next opening goes on.
 """
 
 from __future__ import annotations
@@ -61,18 +61,13 @@ def _from_1(database: Any, wanted: dict[str, Any]) -> None:
         ("segments", {"seen": "''"}),
     ):
         _add_columns(database.open_table(table), columns)
-    if "texts" not in database.table_names():
-        database.create_table("texts", schema=wanted["texts"])
-    texts = database.open_table("texts")
-    if not texts.list_indices():
-        index_words(texts)
+    index_words(_empty_table(database, "texts", wanted))
 
 
 def _from_2(database: Any, wanted: dict[str, Any]) -> None:
     """3 brought the vectors of captions; the next run of `index` makes them."""
     _add_columns(database.open_table("media"), {"n_meanings": "cast(0 as bigint)"})
-    if "meanings" not in database.table_names():
-        database.create_table("meanings", schema=wanted["meanings"])
+    _empty_table(database, "meanings", wanted)
 
 
 def _of_pictures(models: Models) -> Models:
@@ -86,8 +81,16 @@ def _of_pictures(models: Models) -> Models:
 
 
 def _add_columns(table: Any, columns: dict[str, str]) -> None:
-    """Those it lacks; name -> value, an expression."""
+    """Those it lacks; name -> value, an expression. A kill may have come between the two calls."""
     missing = {name: value for name, value in columns.items() if name not in table.schema.names}
     if missing:
         table.add_columns(missing)
-        table.alter_columns(*({"path": name, "nullable": True} for name in missing))
+    strict = [name for name in columns if not table.schema.field(name).nullable]
+    if strict:
+        table.alter_columns(*({"path": name, "nullable": True} for name in strict))
+
+
+def _empty_table(database: Any, name: str, wanted: dict[str, Any]) -> Any:
+    """Made anew when there is one: it has no row before the manifest says so, and a kill may have left it half made."""
+    mode = "overwrite" if name in database.table_names() else "create"
+    return database.create_table(name, schema=wanted[name], mode=mode)

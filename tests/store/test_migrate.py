@@ -2,16 +2,16 @@
 
 import json
 import shutil
-import subprocess
-import sys
 import tarfile
-import time
 from pathlib import Path
 
 import lancedb
 import numpy as np
 import pytest
+from lancedb.db import LanceDBConnection
+from lancedb.table import LanceTable
 
+from data.store import migrate
 from data.store.base import SCHEMA_VERSION, Filter
 from data.store.lance import create_or_open, open_reader, read_manifest
 from data.types import TextSpan
@@ -67,20 +67,61 @@ def test_pictures_vectors_outlive_a_new_text_tower(old):
     assert read_manifest(old).models["joint"]["revision"] == "2d2da5e2"
 
 
-def test_killed_half_way_it_goes_on(old, tmp_path):
-    code = (
-        "import sys; from pathlib import Path; from data.store.lance import open_reader;"
-        "print(1, flush=True); open_reader(Path(sys.argv[1]))"
-    )
-    for turn in range(4):
-        copy = tmp_path / f"copy{turn}"
+class Killed(BaseException):
+    pass
+
+
+def stop_at(patch, step, *, after):
+    """Have the upgrade end before or after its write number `step`."""
+    left = [step]
+
+    def guarded(real):
+        def call(*args, **kwargs):
+            left[0] -= 1
+            if left[0] == 0 and not after:
+                raise Killed
+            result = real(*args, **kwargs)
+            if left[0] == 0:
+                raise Killed
+            return result
+
+        return call
+
+    for owner, name in (
+        (LanceTable, "add_columns"),
+        (LanceTable, "alter_columns"),
+        (LanceTable, "create_index"),
+        (LanceDBConnection, "create_table"),
+        (migrate, "write_manifest"),
+    ):
+        patch.setattr(owner, name, guarded(getattr(owner, name)))
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_killed_at_any_step_it_goes_on(old, tmp_path, after):
+    for step in range(1, 99):
+        copy = tmp_path / f"copy{step}"
         shutil.copytree(old, copy)
-        process = subprocess.Popen([sys.executable, "-c", code, str(copy)], stdout=subprocess.PIPE, cwd=HERE.parents[1])
-        process.stdout.readline()
-        time.sleep(0.3 + 0.15 * turn)
-        process.kill()
-        process.wait()
-        whole(open_reader(copy, MODELS))
+        with pytest.MonkeyPatch.context() as patch:
+            stop_at(patch, step, after=after)
+            try:
+                open_reader(copy, MODELS)
+                break
+            except Killed:
+                pass
+        with open_reader(copy, MODELS) as store:
+            whole(store)
+            assert store._tables["texts"].list_indices()
+    assert step > 10  # 3 x 2 changes of columns, 2 tables, 1 index, the manifest
+
+
+@pytest.mark.parametrize("part", ["", "data", "_transactions", "_versions"])
+def test_killed_within_the_making_of_a_table_it_goes_on(old, part):
+    for table in ("texts", "meanings"):
+        (old / "tables" / f"{table}.lance" / part).mkdir(parents=True)
+    with open_reader(old, MODELS) as store:
+        whole(store)
+        assert store._tables["texts"].list_indices()
 
 
 def test_a_newer_library_is_left_alone(old):
