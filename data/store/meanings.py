@@ -55,11 +55,14 @@ def best(
         of = rows[np.searchsorted(held.offsets, places, side="right") - 1]
         starts, ends, texts, vectors = (held.columns[name][places] for name in _COLUMNS)
     else:
-        found = list(_scanned(store, editions[allowed[rows]], vector, k))
-        scores = np.concatenate([batch[0] for batch in found] or [np.empty(0, np.float32)])
+        wanted = allowed[rows]
+        found = list(_scanned(store, editions[wanted], vector, k))
+        if sum(batch[0] for batch in found) != counts[wanted].sum():
+            return None
+        scores = np.concatenate([batch[1] for batch in found] or [np.empty(0, np.float32)])
         order = np.argsort(-scores, kind="stable")[:k]
         scores = scores[order]
-        columns = (np.concatenate(part)[order] for part in zip(*(batch[1:] for batch in found), strict=True))
+        columns = (np.concatenate(part)[order] for part in zip(*(batch[2:] for batch in found), strict=True))
         named, starts, ends, texts, vectors = columns
         of = rows[np.searchsorted(editions, named)]
     hits = [
@@ -120,14 +123,16 @@ def _hold(store: Reader, editions: npt.NDArray[np.int64], counts: npt.NDArray[np
 def _scanned(
     store: Reader, editions: npt.NDArray[np.int64], vector: npt.NDArray[np.float32], k: int
 ) -> Iterator[tuple[Any, ...]]:
-    """The best of every batch of a table too large for memory: scores, editions, starts, ends, texts, vectors."""
+    """Of every batch of a table too large for memory how many rows are of the editions, and of the best of them
+    scores, editions, starts, ends, texts, vectors."""
     for batch in store._tables["meanings"].search().select(["edition", *_COLUMNS]).to_batches(batch_size=ROWS_AT_ONCE):
         named = batch["edition"].to_numpy(zero_copy_only=False)
         halves = batch["vector"].flatten().to_numpy(zero_copy_only=False).reshape(batch.num_rows, -1)
         vectors = halves.astype(np.float32)
-        places, scores = nearest(vectors, vector, k, np.isin(named, editions))
+        keep = np.isin(named, editions)
+        places, scores = nearest(vectors, vector, k, keep)
         columns = (batch[name].to_numpy(zero_copy_only=False)[places] for name in _COLUMNS[:3])
-        yield scores, named[places], *columns, vectors[places]
+        yield int(keep.sum()), scores, named[places], *columns, vectors[places]
 
 
 def _time(time_s: float) -> float | None:

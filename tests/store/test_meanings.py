@@ -93,6 +93,23 @@ def test_rows_that_are_missing_are_damage(library):
     assert verify(library).damage
 
 
+@pytest.mark.parametrize("most_bytes", [0, meanings.MOST_BYTES])
+def test_what_a_writer_replaces_meanwhile_is_found(library, monkeypatch, most_bytes):
+    monkeypatch.setattr(meanings, "MOST_BYTES", most_bytes)
+    real, again = meanings._there, []
+    with create_or_open(library, MODELS, profile="lite") as writer, open_reader(library) as store:
+        filled(writer)
+
+        def there(media):
+            found = real(media)
+            if not again:
+                again.append(writer.put_captions([("m1", captions("a dog", "a big dog"), "c2", DOGS)], model="toy@1"))
+            return found
+
+        monkeypatch.setattr(meanings, "_there", there)
+        assert found(store, DOGS[1], 1) == [("m1", "a big dog", 1.0, 1.0)]
+
+
 def test_vectors_that_do_not_fit_are_refused(library):
     with create_or_open(library, MODELS, profile="lite") as store:
         filled(store)
