@@ -46,6 +46,22 @@ def test_reading_the_manifest_imports_no_database():
     assert done.stdout == "set()\n"
 
 
+def test_threads_import_the_database_together():
+    code = """if True:
+        from threading import Barrier, Thread
+        from data.store.database import lancedb
+        barrier, imported = Barrier(4), []
+        def run():
+            barrier.wait()
+            imported.append(lancedb().connect)
+        threads = [Thread(target=run) for _ in range(4)]
+        [thread.start() for thread in threads], [thread.join() for thread in threads]
+        print(len(imported))
+    """
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ran.stdout == "4\n", ran.stderr
+
+
 @pytest.mark.parametrize("opened", [open_reader, read_manifest])
 def test_nothing_there(library, opened):
     with pytest.raises(errors.LibraryNotFound) as info:
