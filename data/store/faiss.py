@@ -147,6 +147,27 @@ def build(
     if making.exists():
         shutil.rmtree(making)
     making.mkdir(parents=True)
+    try:
+        if not _write(making, editions, counts, dim, batches):
+            return False
+        os.rename(making, folder / f"{first:09}-{last + 1:09}")
+    finally:
+        shutil.rmtree(making, ignore_errors=True)  # of one not finished: its room was taken in full
+    current = in_force(folder)
+    for path in folder.iterdir():  # those replaced now, and what a kill left
+        if path not in current:
+            shutil.rmtree(path, ignore_errors=True)
+    return True
+
+
+def _write(
+    making: Path,
+    editions: npt.NDArray[np.int64],
+    counts: npt.NDArray[np.int64],
+    dim: int,
+    batches: Callable[[], Iterator[Batch]],
+) -> bool:
+    """Write the parts of a copy; False when rows are missing."""
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     n = int(offsets[-1])
     vectors = np.lib.format.open_memmap(making / "vectors.npy", "w+", np.float16, (n, dim))
@@ -178,11 +199,6 @@ def build(
     }
     for part, array in small.items():
         np.save(making / f"{part}.npy", array, allow_pickle=False)
-    os.rename(making, folder / f"{first:09}-{last + 1:09}")
-    current = in_force(folder)
-    for path in folder.iterdir():  # those replaced now, and what a kill left
-        if path not in current:
-            shutil.rmtree(path, ignore_errors=True)
     return True
 
 
@@ -196,10 +212,8 @@ def _reserve(making: Path) -> None:
     except AttributeError:  # macOS, Windows
         return
     except OSError as error:
-        if error.errno in (errno.EINVAL, errno.EOPNOTSUPP):  # this file system cannot
-            return
-        shutil.rmtree(making, ignore_errors=True)
-        raise
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # which this file system cannot
+            raise
 
 
 def _axes(dim: int) -> npt.NDArray[np.float32]:

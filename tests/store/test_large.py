@@ -158,3 +158,13 @@ def test_the_room_of_a_copy_is_there_before_it_is_written_through_memory(tmp_pat
     with pytest.raises(OSError, match="No space"):
         faiss.build(tmp_path, 0, editions, counts, DIM, batches)
     assert os.listdir(tmp_path) == [made.name], "what was begun takes no room, and what was there stays"
+
+
+def test_a_copy_that_is_not_finished_takes_no_room(tmp_path):
+    """Neither when rows are missing nor when they cannot be read."""
+    editions, counts = np.array([1]), np.array([4000])
+    assert not faiss.build(tmp_path, 0, editions, counts, DIM, lambda: iter(()))
+    assert os.listdir(tmp_path) == []
+    with pytest.raises(TypeError):
+        faiss.build(tmp_path, 0, editions, counts, DIM, lambda: iter([None]))
+    assert os.listdir(tmp_path) == []
