@@ -16,10 +16,14 @@ from indexer import wire
 from indexer.process import LEAST_BUDGET_S, Decoder, Lost
 
 
+class LostByChance(MissingMedia):
+    """The process was lost, not through the file: that could not be had now, like one on a drive that is away."""
+
+
 class Apart:
     """Any number of threads may ask; each has a process of its own meanwhile. Closing it ends them.
 
-    What it gives and raises is what `data.media` does; a process that was lost is a CorruptMedia.
+    What it gives and raises is what `data.media` does; a process that was lost is a CorruptMedia or LostByChance.
     """
 
     def __init__(self, max_pixels: int) -> None:
@@ -48,11 +52,14 @@ class Apart:
 
     def sound(self, item: MediaItem, *, rate_hz: int) -> Iterator[Sound]:
         """`data.media.audio.sound`."""
-        with self._asked(item, {"do": "sound", "rate_hz": rate_hz}) as answers:
+        request = {"do": "sound", "rate_hz": rate_hz}
+        # Minutes of sound come in one message.
+        with self._asked(item, request, silence_s=LEAST_BUDGET_S) as answers:
             for message, samples in answers:
-                if samples is None or samples.ndim != 1:
+                start_s = float(message["start_s"])
+                if samples is None or samples.ndim != 1 or start_s < 0:
                     raise wire.BadMessage("no sound")
-                yield Sound(float(message["start_s"]), np.nan_to_num(samples))
+                yield Sound(start_s, np.nan_to_num(samples))
 
     def subtitles(self, item: MediaItem) -> list[TextSpan]:
         """`data.media.subtitles.embedded`."""
@@ -82,8 +89,10 @@ class Apart:
             with closing(decoder.ask(whole, media_s=item.info.duration_s or 0.0, silence_s=silence_s)) as answers:
                 yield _until_end(answers)
         except Lost as error:
+            if error.by_chance:
+                raise LostByChance(f"{error}; the next run tries again") from None
             raise CorruptMedia(str(error)) from None
-        except (wire.BadMessage, KeyError, TypeError, ValueError) as error:
+        except wire.NONSENSE as error:
             raise CorruptMedia(str(Lost.by(error))) from None
         finally:
             with self._lock:

@@ -278,6 +278,6 @@ def _decoded(
                     case other:
                         raise wire.BadMessage(f"{other!r} was not expected")
     except Lost as error:  # not the drive's fault: the file was read whole just before, for its hash
-        yield Failed(candidate, str(error))
-    except (wire.BadMessage, KeyError, TypeError, ValueError) as error:
+        yield Failed(candidate, f"{error}; --retry-failed tries again" if error.by_chance else str(error))
+    except wire.NONSENSE as error:
         yield Failed(candidate, str(Lost.by(error)))

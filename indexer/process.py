@@ -5,6 +5,7 @@ A codec that crashes, hangs or talks nonsense takes that process, and the next f
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -19,12 +20,21 @@ SILENCE_S = 60.0  # a decoder that says nothing for so long hangs
 WATCH_S = 0.5
 LEAST_BUDGET_S = 300.0  # time a decoder may take for any file ...
 BUDGET_PER_MEDIA_S = 20.0  # ... and more for each second the file plays
+_FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM)  # no decoder does that to itself
 _START = "import sys; sys.path.append(sys.argv[1]); from indexer.worker import serve; serve()"
 _ROOT = str(Path(__file__).resolve().parent.parent)
 
 
 class Lost(Exception):
-    """The process did not come through a file: why, in a line for the person whose file it is."""
+    """The process did not come through a file: why, in a line for the person whose file it is.
+
+    Attributes:
+        by_chance: it was killed from outside or waited in vain, for memory or for a drive: the file may be whole.
+    """
+
+    def __init__(self, reason: str, *, by_chance: bool = False) -> None:
+        super().__init__(reason)
+        self.by_chance = by_chance
 
     @classmethod
     def by(cls, error: object) -> Lost:
@@ -58,6 +68,8 @@ class Decoder:
         quiet_s, budget_s = silence_s or SILENCE_S, LEAST_BUDGET_S + BUDGET_PER_MEDIA_S * media_s
         self._late, spent_s, whole = False, 0.0, False
         try:
+            if self._process is not None and self._process.poll() is not None:
+                self._reap()  # it died after the file before: that is not this one's fault
             process = self._started()
             assert process.stdin is not None and process.stdout is not None
             wire.send(process.stdin, request)  # type: ignore[arg-type]
@@ -74,7 +86,7 @@ class Decoder:
                     budget_s += BUDGET_PER_MEDIA_S * (message["info"]["duration_s"] or 0.0)
                 whole = message["is"] in ("end", "failed")
                 yield message, payload
-        except (wire.BadMessage, KeyError, TypeError, ValueError, OSError) as error:
+        except (*wire.NONSENSE, OSError) as error:
             raise self._lost(error, spent_s, quiet_s if spent_s < budget_s else 0.0) from None
         finally:
             self._deadline_s = None
@@ -133,9 +145,13 @@ class Decoder:
         if self._ended.is_set():
             return Stopped()
         if self._late and quiet_s:
-            return Lost(f"decoding it was given up after {quiet_s:.0f} s of silence; --retry-failed tries again")
+            return Lost(f"decoding it was given up after {quiet_s:.0f} s of silence", by_chance=True)
         if self._late:
             return Lost(f"decoding it was given up after {spent_s:.0f} s; the file may be damaged: copy or convert it")
+        if code in _FROM_OUTSIDE:
+            return Lost(
+                f"the decoder was killed from outside (signal {-code}), for want of memory perhaps", by_chance=True
+            )
         if code is not None and code < 0:
             return Lost(f"the decoder crashed on it (signal {-code}); the file may be damaged: copy or convert it")
         return Lost.by(error)

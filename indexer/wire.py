@@ -7,6 +7,7 @@ hostile file may say anything.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -21,12 +22,17 @@ from data.types import MediaInfo
 MAX_LINE_BYTES = 16 << 20  # the edges of a hundred thousand shots
 MAX_PAYLOAD_BYTES = 1 << 30
 
+_LARGEST = 1 << 63
+
 Message: TypeAlias = dict[str, Any]
 Payload: TypeAlias = npt.NDArray[Any]  # Pixels, or (n,) float32 of sound
 
 
 class BadMessage(Exception):
     """The other side died in the middle of a message, or sent what is none."""
+
+
+NONSENSE = (BadMessage, KeyError, TypeError, ValueError, ArithmeticError, RecursionError)  # of reading a message
 
 
 def send(stream: BinaryIO, message: Mapping[str, Any], payload: Payload | None = None) -> None:
@@ -50,7 +56,7 @@ def receive(stream: BinaryIO) -> tuple[Message, Payload | None] | None:
     if not line:
         return None
     try:
-        message = json.loads(line)
+        message = json.loads(line, parse_int=_whole, parse_float=_real, parse_constant=_real)
         size = message.get("bytes", 0)
         if not size:
             return message, None
@@ -64,12 +70,26 @@ def receive(stream: BinaryIO) -> tuple[Message, Payload | None] | None:
                 expected = -1
         if size != expected or not 0 < size <= MAX_PAYLOAD_BYTES:
             raise ValueError(f"{message['type']} of shape {shape}, {size} bytes")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (*NONSENSE, AttributeError) as error:
         raise BadMessage(str(error)) from None
     payload = stream.read(size)
     if len(payload) != size:
         raise BadMessage("cut off")
     return message, np.frombuffer(payload, dtype).reshape(shape)
+
+
+def _whole(digits: str) -> int:
+    value = int(digits)
+    if not -_LARGEST <= value < _LARGEST:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return value
+
+
+def _real(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{digits[:20]} is no number")
+    return value
 
 
 def path_out(path: Path) -> str:

@@ -111,6 +111,67 @@ worker.serve()
     assert not again.warnings and again.texts == 0, "the same bytes are not asked again"
 
 
+KILLED = (
+    DECODER.replace("worker.serve()", "")
+    + """
+real_answer = worker.answer
+
+def answer(job, out):
+    if job["do"] == "pictures":
+        os.kill(os.getpid(), 9)
+    real_answer(job, out)
+
+worker.answer = answer
+worker.serve()
+"""
+)
+
+
+def test_a_decoder_lost_by_chance_leaves_its_text_to_the_next_run(
+    media: Path, settings: Settings, colour_models: ModelSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = replace(colour_models, text_reader=Sign())
+    run = partial(index, [media / "red.png"], library=settings.library, models=models, settings=settings, read=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(indexer.process, "_START", KILLED.format(defect="pass"))
+        report = run()
+        (warning,) = report.warnings
+        assert report.texts == 0 and "killed from outside (signal 9)" in warning.reason
+        assert "the next run tries again" in warning.reason
+    again = run()
+    assert not again.warnings and again.texts == 1
+
+
+def test_sound_may_be_silent_as_long_as_subtitles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    film = tone(tmp_path / "film.mp4")
+    slow = "import time, indexer.worker as worker; real = worker.answer"
+    slow += "; worker.answer = lambda job, out: (time.sleep(3), real(job, out)); worker.serve()"
+    monkeypatch.setattr(indexer.process, "_START", "import sys; sys.path.append(sys.argv[1]); " + slow)
+    monkeypatch.setattr(indexer.process, "SILENCE_S", 1.0)
+    with Apart(10**8) as files:
+        assert list(files.sound(MediaItem("m", film, probe(film)), rate_hz=16_000))
+
+
+def test_a_process_that_died_between_two_files_is_nobody_s_fault(media: Path) -> None:
+    items = [MediaItem(name, media / name, probe(media / name)) for name in ("red.png", "blue.jpg")]
+    decoder = indexer.process.Decoder()
+    try:
+        processes = []
+        for item in items:
+            request = {
+                "do": "pictures", "path": wire.path_out(item.path), "max_pixels": 10**8, "short_side": 32,
+                "rate_fps": None, "start_s": 0.0, "end_s": None,
+            }  # fmt: skip
+            assert [message["is"] for message, _ in decoder.ask(request)][-1] == "end"
+            processes.append(decoder._process)
+            assert decoder._process is not None
+            decoder._process.kill()
+            decoder._process.wait()
+        assert processes[0] is not processes[1]
+    finally:
+        decoder.end()
+
+
 def test_sound_and_subtitles_come_over_as_they_are_read_here(tmp_path: Path) -> None:
     film, lines = tone(tmp_path / "film.mp4"), tmp_path / "lines.srt"
     lines.write_text("1\n00:00:01,000 --> 00:00:02,000\nhello\n\n2\n00:00:03,000 --> 00:00:04,500\n你好\n")
@@ -225,6 +286,10 @@ def test_messages_arrive_as_they_were_sent() -> None:
         b'{"is": "row", "bytes": 12, "shape": "abc", "type": "uint8"}\n',
         b'{"is": "sound", "bytes": 8, "shape": [1], "type": "float32"}\n' + b"x" * 8,
         b'{"is": "sound", "bytes": 8, "shape": [1], "type": "object"}\n' + b"x" * 8,
+        b'{"is": ' + b"[" * 20_000 + b"\n",
+        b'{"is": "tick", "time_s": 1' + b"0" * 400 + b"}\n",
+        b'{"is": "tick", "time_s": NaN}\n',
+        b'{"is": "tick", "time_s": 1e999}\n',
     ],
 )
 def test_what_is_no_message_is_told_apart(raw: bytes) -> None:
