@@ -43,10 +43,11 @@ def embed_crops(
         pictures = []
         for item in todo[start : start + MEDIA_AT_ONCE]:
             try:
-                rgb = next(iter(files.pictures(item, short_side=SHORT_SIDE))).rgb
+                (frame,) = files.pictures(item, short_side=SHORT_SIDE)  # to the end: left before it, the process ends
+                rgb = frame.rgb
                 assert rgb is not None, "asked for without luma, every frame has pixels"
                 pictures.append((item, rgb))
-            except (MediaError, OSError) as error:
+            except (MediaError, OSError, ValueError) as error:  # ValueError: not one picture, which a still has
                 failed.append(Failure(str(item.path), f"its parts cannot be looked at: {error}"))
         boxes = [crops(rgb.shape[1], rgb.shape[0]) for _, rgb in pictures]
         vectors = model.embed_images(
