@@ -14,13 +14,8 @@ from models.base import JointEmbedder
 from search import fuse, joins, localise, moments, words
 from search.background import Background
 from search.channels import Event
-from search.mentions import Place
+from search.mentions import TEXT_TRUST, Place
 from search.retrieve import View, height_of
-
-# A text that holds every word of the question answers it with this probability; fewer words count by their square.
-TEXT_TRUST = 0.9
-# A caption that means the same adds so much of its own probability: by itself it never passes one half.
-MEANING_TRUST = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +113,11 @@ def score(sight: Sight, model: JointEmbedder, background: Background) -> float:
     for mention, curve in zip(sight.event.mentions, sight.view.curves, strict=True):
         if mention.term.weight < 0:
             continue
-        index = int(curve.place_of_frame[peak])
-        share = curve.places[index].share if index >= 0 else float(curve.strength[peak])
-        if index >= 0 and curve.places[index].channel == "meaning":
-            told.append(MEANING_TRUST * share)
-        elif not mention.demanded:
-            told.append(TEXT_TRUST * share**2)
+        if not mention.demanded:
+            told.append(float(curve.told[peak]))
         elif mention.in_texts:
-            demanded *= TEXT_TRUST * share
+            index = int(curve.place_of_frame[peak])
+            demanded *= TEXT_TRUST * (curve.places[index].share if index >= 0 else float(curve.strength[peak]))
     # Tags and colours are demands that the curve has enforced already; how large a red patch is, is no probability.
     wanted = any(part.weight > 0 for part in read)
     return (fuse.either(seen, told) if wanted else seen) * demanded

@@ -42,7 +42,8 @@ def without(text: str, kinds: Sequence[str], build: Build, count: Callable[[Quer
         rest = text
         for start, end in reversed(limits(text)):
             rest = rest[:start] + rest[end:]
-        everything = _counted(", ".join(limit for limit, _, _ in tried), " ".join(rest.split()), (), build, count)
+        every = [*(text[start:end] for start, end in limits(text)), *([_kinds(kinds)] if kinds else [])]
+        everything = _counted(", ".join(every), " ".join(rest.split()), (), build, count)
         found = [everything] if everything.matches else []
     return sorted(found, key=lambda one: -one.matches)
 
@@ -51,7 +52,11 @@ def _each(text: str, kinds: tuple[str, ...]) -> Iterator[tuple[str, str, tuple[s
     for start, end in limits(text)[:_MOST_TRIED]:
         yield text[start:end], " ".join((text[:start] + text[end:]).split()), kinds
     if kinds:
-        yield f"kind:{'|'.join(kinds)}", text, ()
+        yield _kinds(kinds), text, ()
+
+
+def _kinds(kinds: Sequence[str]) -> str:
+    return f"kind:{'|'.join(kinds)}"
 
 
 def _counted(limit: str, text: str, kinds: tuple[str, ...], build: Build, count: Callable[[Query], int]) -> Without:

@@ -20,6 +20,12 @@ SHARE_POWER = 2.0
 _AT_THE_WORD = 1.02  # a sentence's curve is flat but for the second at which its word falls
 
 
+# A text that holds every word of the question answers it with this probability; fewer words count by their square.
+TEXT_TRUST = 0.9
+# A caption that means the same adds so much of its own probability: by itself it never passes one half.
+MEANING_TRUST = 0.5
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """One span in which something was found.
@@ -42,6 +48,11 @@ class Place:
     def channel(self) -> str:
         return self.span.channel if self.similarity is None else "meaning"
 
+    @property
+    def told(self) -> float:
+        """The probability that what is asked is told here."""
+        return TEXT_TRUST * self.share**2 if self.similarity is None else MEANING_TRUST * self.share
+
 
 @dataclass(frozen=True, slots=True)
 class Curve:
@@ -49,10 +60,12 @@ class Curve:
 
     Attributes:
         strength: (n,) in [0, 1].
+        told: (n,) probability that it is told there, by whichever place says most.
         place_of_frame: (n,) index into places, -1 where nothing was found or it is not from a text.
     """
 
     strength: npt.NDArray[np.float32]
+    told: npt.NDArray[np.float32]
     place_of_frame: npt.NDArray[np.int32]
     places: Sequence[Place]
 
@@ -83,7 +96,7 @@ def everywhere_in_texts(store: Store, mention: Mention, k: int, where: Filter) -
 
 def text_curve(places: Sequence[Place], frames: FrameVectors, heights: Mapping[str, float]) -> Curve:
     """heights: what a full find in a channel counts; where several were made, the one that counts most is the curve."""
-    strength, best = np.zeros((2, len(frames.times_s)), np.float32)
+    strength, best, told = np.zeros((3, len(frames.times_s)), np.float32)
     owner = np.full(len(frames.times_s), -1, np.int32)
     for index, place in enumerate(places):
         if place.span.start_s is None or place.span.end_s is None:
@@ -98,7 +111,8 @@ def text_curve(places: Sequence[Place], frames: FrameVectors, heights: Mapping[s
         counts = values * np.float32(heights[place.channel])
         better = counts > best[inside]
         strength[inside[better]], best[inside[better]], owner[inside[better]] = values[better], counts[better], index
-    return Curve(strength, owner, places)
+        told[inside] = np.maximum(told[inside], place.told)
+    return Curve(strength, told, owner, places)
 
 
 def segment_curve(mention: Mention, segments: Sequence[Segment], frames: FrameVectors) -> Curve:
@@ -115,7 +129,8 @@ def segment_curve(mention: Mention, segments: Sequence[Segment], frames: FrameVe
 def _by_segment(of_segment: Sequence[float], frames: FrameVectors) -> Curve:
     values = np.asarray(of_segment or [0.0], np.float32)
     rows = np.clip(frames.segment_of_frame, 0, len(values) - 1)
-    return Curve(values[rows], np.full(len(rows), -1, np.int32), ())
+    strength = values[rows]
+    return Curve(strength, TEXT_TRUST * strength**2, np.full(len(rows), -1, np.int32), ())
 
 
 def _tag(wanted: Sequence[set[str]], segment: Segment) -> float:

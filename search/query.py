@@ -35,7 +35,7 @@ def build(
         UsageError: nothing asked, only things to avoid, an unknown kind, or a number out of its range.
         MediaError: as open_picture.
     """
-    text = " ".join(text.split())
+    text = " ".join(text.encode("utf-8", "replace").decode("utf-8").split())  # a shell may hand on lone surrogates
     if len(text) > LONGEST_TEXT:
         raise UsageError(f"The query has {len(text)} characters.", remedy=f"Keep it under {LONGEST_TEXT}.")
     if not 1 <= k <= MOST_RESULTS:

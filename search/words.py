@@ -82,4 +82,15 @@ def _is_run(text: str) -> bool:
 
 
 def joined(words: Sequence[str]) -> str:
-    return ", ".join(repr(word) for word in words)
+    """For people: pairs of signs that overlap are put together again.
+
+    >>> joined(["今天", "天气", "气真", "cat"])
+    "'今天气真', 'cat'"
+    """
+    runs: list[str] = []
+    for word in words:
+        if runs and _is_run(word) and len(word) > 1 and runs[-1].endswith(word[0]):
+            runs[-1] += word[1:]
+        else:
+            runs.append(word)
+    return ", ".join(repr(run) for run in runs)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hmac
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,7 +32,6 @@ from data.errors import (
     SecondSightError,
     UsageError,
 )
-from data.media import picture
 from data.types import Box, ImageQuery, MediaItem, SearchResponse
 from search.limits import Without
 from search.scope import stretch_of
@@ -44,6 +42,7 @@ from ui.commands.answers import reply_dict
 from ui.commands.search import as_dict, loosened
 from ui.console import defect
 from ui.text import parse_box, plain
+from ui.uploads import picture_of
 
 MAX_BODY_BYTES = 50 << 20
 MOST_RESULTS = 100
@@ -110,10 +109,7 @@ def _nothing(request: Request, _: Asked) -> dict[str, Any]:
 def _search(_: Request, asked: Asked) -> dict[str, Any]:
     images = []
     if asked.image:
-        with tempfile.TemporaryDirectory(prefix="secondsight-") as folder:
-            path = Path(folder) / f"upload{Path(asked.image_name).suffix.lower()[:8]}"
-            path.write_bytes(asked.image)
-            rgb = picture(path, box=asked.box(), max_pixels=held.settings().max_pixels)
+        rgb = picture_of(asked.image, asked.image_name, box=asked.box(), max_pixels=held.settings().max_pixels)
         images.append(ImageQuery(rgb, label=plain(asked.image_name, 80) or "picture"))
     with held.engine() as engine:
         query = engine.query(
@@ -140,6 +136,8 @@ def _ask(_: Request, asked: Asked) -> dict[str, Any]:
 def _similar(request: Request, asked: Asked) -> dict[str, Any]:
     item = _item(request)
     length_s = item.info.duration_s
+    if item.info.kind == "video" and not asked.text("t"):
+        raise UsageError("A video is compared by one of its frames.", remedy="Name its second: t=12.5.")
     at_s = asked.number("t", 0.0, 0.0, length_s) if length_s is not None else None
     with held.engine() as engine:
         response = engine.similar(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,10 @@ def test_where_words_and_meaning_are_found_the_one_that_counts_more_is_told() ->
     for order in (places, places[::-1]):
         curve = mentions.text_curve(order, frames, fuse.HEIGHTS)
         assert curve.places[curve.place_of_frame[0]].channel == "caption"
+        assert curve.told[0] == np.float32(mentions.TEXT_TRUST)
+    few = replace(places[0], strength=0.1, share=0.3)
+    curve = mentions.text_curve([few, places[1]], frames, fuse.HEIGHTS)
+    assert curve.told[0] == np.float32(0.95 * mentions.MEANING_TRUST), "few words do not hide what it means"
 
 
 # Negation

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import tempfile
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +16,7 @@ from search.limits import Without
 from ui.app import held
 from ui.commands.search import loosened
 from ui.text import plain, timecode
+from ui.uploads import picture_of
 
 _SESSION_KEY = "answer"
 
@@ -64,10 +64,7 @@ class Reference:
             item = held.media_item(self.media_id)
             path = item.path if item is not None else Path(self.label)
             return picture(path, at_s=self.at_s, box=self.box, max_pixels=max_pixels)
-        with tempfile.TemporaryDirectory(prefix="secondsight-") as folder:
-            path = Path(folder) / f"upload{Path(self.label).suffix.lower()[:8]}"
-            path.write_bytes(self.upload)
-            return picture(path, max_pixels=max_pixels)
+        return picture_of(self.upload, self.label, max_pixels=max_pixels)
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,10 +80,10 @@ def open_by_address() -> None:
 def settle(spots: Sequence[Spot]) -> None:
     """What the address opened is one of the results, where it is: the player then knows the others."""
     asked = state.open
-    if asked is None or asked.score is not None or asked.peak_s is None:
+    if asked is None or asked.score is not None:
         return
     for spot in spots:
-        if spot.item.media_id == asked.item.media_id and abs((spot.peak_s or 0.0) - asked.peak_s) < 0.01:
+        if spot.item.media_id == asked.item.media_id and abs((spot.peak_s or 0.0) - (asked.peak_s or 0.0)) < 0.01:
             state.open = spot
             state.nonce += 1
             st.rerun()

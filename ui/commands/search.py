@@ -90,8 +90,15 @@ def loosened(
         return []
 
     def build(text: str, kinds: Sequence[str]) -> Query:
-        return engine.query(
+        query = engine.query(
             text, images=images, kinds=kinds, k=limits.MOST_COUNTED, group_by=asked.group_by, files=files
+        )
+        return replace(
+            query,
+            liked=asked.liked,
+            disliked=asked.disliked,
+            exclude_media_id=asked.exclude_media_id,
+            exclude_at_s=asked.exclude_at_s,
         )
 
     return limits.without(asked.text, kinds, build, engine.count)
@@ -152,10 +159,15 @@ def why(moment: Moment) -> list[str]:
     """The evidence of a moment in a few words a line."""
     told = [reason(evidence, moment.peak_s) for evidence in moment.evidence]
     if moment.same:
-        names = ", ".join(plain(item.path.name, 60) for item in moment.same[:3])
+        names = ", ".join(_told_apart(item.path, moment.media.path) for item in moment.same[:3])
         more = f" and {len(moment.same) - 3} more" if len(moment.same) > 3 else ""
         told.append(f"the same in {names}{more}")
     return told
+
+
+def _told_apart(path: Path, other: Path) -> str:
+    """A file's name, with its folder where the other one is called the same."""
+    return plain(path.name if path.name != other.name else f"{path.parent.name}/{path.name}", 60)
 
 
 def beyond_looks(moment: Moment) -> str:
