@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from data.crops import HOW, STAGE, crops
 from data.errors import MediaError
-from data.store.base import MediaRows, Store
-from data.types import MediaItem
+from data.store.base import MEANING, MediaRows, Store
+from data.types import MediaItem, TextSpan, Vectors
 from indexer.apart import Apart
 from indexer.discover import Failure
 from models.base import ImageEmbedder
@@ -58,6 +59,7 @@ def embed_crops(
             ]
         )
         known, batch, first = store.files(), [], 0
+        meanings: dict[str, list[tuple[str, Sequence[TextSpan], str, Vectors]]] = defaultdict(list)
         for (item, _), some in zip(pictures, boxes, strict=True):
             whole = store.frame_vectors(_CHANNEL, item.media_id)
             kept = whole.vectors[whole.segment_of_frame == 0][:1]
@@ -75,5 +77,16 @@ def embed_crops(
                 )
             )  # fmt: skip
             first += len(some)
+            stage = stages[item.media_id]
+            if MEANING in stage:
+                captions = store.texts(item.media_id, ("caption",))
+                spans, held = store.meanings(item.media_id)  # type: ignore[attr-defined]  # of LanceStore
+                row_of = {(span.text, span.start_s, span.end_s): row for row, span in enumerate(spans)}
+                rows = [row_of.get((span.text, span.start_s, span.end_s)) for span in captions]
+                if None not in rows:
+                    vectors_of = held[np.array(rows, dtype=np.intp)]
+                    meanings[stage[MEANING]].append((item.media_id, captions, stage["caption"], vectors_of))
         store.add(batch)
+        for made_by, those in meanings.items():  # written anew, a medium has lost its captions' vectors
+            store.put_captions(those, model=made_by)
     return failed
