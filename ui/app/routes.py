@@ -128,9 +128,10 @@ def _play(request: Request, item: MediaItem) -> Response:
 
 
 def _still(request: Request, item: MediaItem) -> Response:
-    side = int(request.query_params.get("side", STILL_SIDES[0]))
-    if side not in STILL_SIDES:
-        raise ValueError(f"side={side} is not one of {STILL_SIDES}.")
+    asked = request.query_params.get("side", str(STILL_SIDES[0]))
+    if asked not in map(str, STILL_SIDES):
+        raise ValueError(f"side={plain(asked, 20)} is not one of {STILL_SIDES}.")
+    side = int(asked)
     picture = held.still_jpeg(item, _second(request, item), side)
     return Response(picture, media_type="image/jpeg", headers=_HEADERS)
 

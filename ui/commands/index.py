@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from data.media.subtitles import SUFFIXES
 from ui.console import EXIT_INTERRUPTED, EXIT_SOME_FAILED, err, out, print_json
 from ui.text import count, failure_text, plain, timecode
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 EVENT_EVERY_S = 1.0
 _SHOWN_WARNINGS = 20
+_BESIDE = (*SUFFIXES, ".json")  # what stands beside media is read with them
 _VERBS = {"crop": "Looking at parts of", "listen": "Listening to", "read": "Reading", "describe": "Describing"}
 
 
@@ -216,8 +218,8 @@ def summarise(report: IndexReport, console: Console) -> None:
     console.print(f"{start}{', '.join(parts)}, in {report.seconds:.1f} s.", markup=False)
     if nothing and not report.unchanged and not report.interrupted:
         console.print("No images, GIFs or videos were found there.")
-    if report.ignored:
-        kinds = sorted(report.ignored.items(), key=lambda item: -item[1])
+    kinds = sorted(((kind, n) for kind, n in report.ignored.items() if kind not in _BESIDE), key=lambda item: -item[1])
+    if kinds:
         named = ", ".join(f"{number:,} {plain(kind, 20)}" for kind, number in kinds[:8])
         more = ", …" if len(kinds) > 8 else ""
         console.print(f"Passed over, not media: {named}{more}.", markup=False)

@@ -111,6 +111,7 @@ function onKey(event) {
   if (event.key === "/" && !typing && input) { input.focus(); input.select(); }
   else if (event.key === "Escape" && page.open && !(typing && target.value)) page.send("action", { name: "close" });
   else if (event.key === "ArrowDown" && target === input && all.length) next = 0;
+  else if (at < 0 && target === document.body && event.key.startsWith("Arrow") && all.length) next = 0;
   else if (at < 0) return;
   else if (event.key === "ArrowRight") next = Math.min(at + 1, all.length - 1);
   else if (event.key === "ArrowLeft") next = Math.max(at - 1, 0);
