@@ -106,13 +106,13 @@ def _packages() -> Iterator[Check]:
     broken: list[str] = []
     for requirement in requirements:
         name = re.match(r"[A-Za-z0-9._-]+", requirement)[0]  # type: ignore[index]
-        extra = re.search(r"extra\s*==\s*['\"]([^'\"]+)", requirement)
+        of = re.search(r"extra\s*==\s*['\"]([^'\"]+)", requirement)
         if name == "secondsight":
             continue
         if problem := _problem(requirement, name):
-            (extras.setdefault(extra[1], []) if extra else broken).append(problem)
-        elif extra:
-            extras.setdefault(extra[1], [])
+            (extras.setdefault(of[1], []) if of else broken).append(problem)
+        elif of:
+            extras.setdefault(of[1], [])
     if broken:
         yield Check("packages", "fail", "; ".join(broken), "Run: pip install --upgrade secondsight")
     else:

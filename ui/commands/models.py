@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -14,6 +15,7 @@ from ui.text import plain, size_text
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress, TaskID
 
     from data.settings import Settings
 
@@ -27,7 +29,7 @@ def list_all(library: Path | None, as_json: bool) -> None:
     settings = configuration.load(library=library)
     profiles = registry.profiles(settings)
     cache_dir = settings.cache / "models"
-    weights = [
+    weights: list[dict[str, Any]] = [
         {
             "name": artifact.name,
             "purpose": artifact.purpose,
@@ -151,18 +153,19 @@ def pull_weights(profile: str, settings: Settings, console: Console) -> dict[str
     needed = known[base_name]
     missing = [name for name in needed if not artifacts.installed(name, cache_dir)]
     if missing:
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
 
         columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), DownloadColumn(), TimeRemainingColumn())
         if not console.is_terminal:
             sizes = ", ".join(f"{name} ({size_text(artifacts.artifact(name).size_bytes)})" for name in missing)
             console.print(f"Fetching weights: {sizes}", markup=False)
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
             for name in missing:
                 task = bars.add_task(f"Fetching {name}", total=artifacts.artifact(name).size_bytes)
-                artifacts.ensure(
-                    name,
-                    cache_dir,
-                    lambda _name, done, total, task=task: bars.update(task, completed=done, total=total or None),
-                )
+                artifacts.ensure(name, cache_dir, partial(_advance, bars, task))
     return {name: artifacts.path_of(name, cache_dir) for name in needed}
+
+
+def _advance(bars: Progress, task: TaskID, _name: str, done: int, total: int) -> None:
+    bars.update(task, completed=done, total=total or None)
