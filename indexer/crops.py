@@ -80,7 +80,7 @@ def embed_crops(
             stage = stages[item.media_id]
             if MEANING in stage:
                 captions = store.texts(item.media_id, ("caption",))
-                spans, held = store.meanings(item.media_id)  # type: ignore[attr-defined]  # of LanceStore
+                spans, held = store.meanings(item.media_id)
                 row_of = {(span.text, span.start_s, span.end_s): row for row, span in enumerate(spans)}
                 rows = [row_of.get((span.text, span.start_s, span.end_s)) for span in captions]
                 if None not in rows:

@@ -197,6 +197,10 @@ class Store(Protocol):
         """The k captions nearest by dot product, best first, and their vectors; fewer only when no more have any."""
         ...
 
+    def meanings(self, media_id: str) -> tuple[list[TextSpan], Vectors]:
+        """The captions of one medium that have vectors, and those, (n, dim)."""
+        ...
+
     def sample_meanings(self, most: int) -> Vectors:
         """Up to `most` captions' vectors spread evenly over the library."""
         ...
