@@ -20,6 +20,10 @@ class LostByChance(MissingMedia):
     """The process was lost, not through the file: that could not be had now, like one on a drive that is away."""
 
 
+class Silent(LostByChance):
+    """It was given up: by chance perhaps, but to wait again costs minutes, so it is done when that is asked for."""
+
+
 class Apart:
     """Any number of threads may ask; each has a process of its own meanwhile. Closing it ends them.
 
@@ -89,6 +93,8 @@ class Apart:
             with closing(decoder.ask(whole, media_s=item.info.duration_s or 0.0, silence_s=silence_s)) as answers:
                 yield _until_end(answers)
         except Lost as error:
+            if error.silent:
+                raise Silent(f"{error}; --retry-failed tries again") from None
             if error.by_chance:
                 raise LostByChance(f"{error}; the next run tries again") from None
             raise CorruptMedia(str(error)) from None

@@ -17,7 +17,7 @@ from data.errors import MediaError, MissingMedia, ModelError
 from data.settings import Settings
 from data.store.base import Store
 from data.types import MediaItem, TextChannel, TextSpan
-from indexer.apart import Apart
+from indexer.apart import Apart, Silent
 from indexer.captions import caption_media
 from indexer.crops import embed_crops
 from indexer.discover import Failure
@@ -28,6 +28,7 @@ from models.base import ModelSet
 from models.cache import CachedCaptioner, ResultCache, keep_texts, kept_texts, key_of, open_cache
 
 WRITE_EVERY_MEDIA, WRITE_EVERY_S = 64, 10.0
+GAVE_UP = "gave up: "  # before the stage of a text that was waited for in vain
 Tell = Callable[[str, str, int, int], None]  # (stage, path, media done, media in all)
 
 
@@ -50,6 +51,7 @@ def enrich(
     listen: bool,
     read: bool,
     crop: bool = False,
+    again: bool = False,
     tell: Tell | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Enriched:
@@ -60,6 +62,7 @@ def enrich(
 
     Args:
         listen: transcribe what has no subtitles. read: read what is written. crop: look at parts of stills.
+        again: wait once more for texts that were given up.
 
     Raises:
         MissingExtra, WeightsUnavailable: the model asked for is not here.
@@ -67,7 +70,7 @@ def enrich(
     with open_cache(settings) as cache, Apart(settings.max_pixels) as files:
         run = _Run(store, models, settings, files, cache, tell, should_stop or (lambda: False))
         whole = not crop or run.crop(paths)
-        whole = whole and run.listen_and_read(paths, listen=listen, read=read) and run.describe(paths)
+        whole = whole and run.listen_and_read(paths, listen=listen, read=read, again=again) and run.describe(paths)
         told = None if tell is None else partial(tell, "describe")
         whole = whole and embed_captions(store, models.joint, tell=told, should_stop=should_stop)
         return Enriched(run.media, run.spans, tuple(run.warnings), not whole)
@@ -90,15 +93,15 @@ class _Run:
     _finished: dict[TextChannel, list[tuple[str, Sequence[TextSpan], str]]] = field(default_factory=dict)
     _wrote_s: float = field(default_factory=time.monotonic)
 
-    def listen_and_read(self, paths: Sequence[Path], *, listen: bool, read: bool) -> bool:
+    def listen_and_read(self, paths: Sequence[Path], *, listen: bool, read: bool, again: bool) -> bool:
         """False when it was stopped."""
+        todo = list(_missing(self.store, paths, self.models, listen=listen, read=read, again=again))
         try:
-            return self._listen_and_read(paths, listen=listen, read=read)
+            return self._listen_and_read(todo, listen)
         finally:
             self._write()  # what is finished is kept, whatever ends it
 
-    def _listen_and_read(self, paths: Sequence[Path], *, listen: bool, read: bool) -> bool:
-        todo = list(_missing(self.store, paths, self.models, listen=listen, read=read))
+    def _listen_and_read(self, todo: Sequence[tuple[MediaItem, TextChannel, str]], listen: bool) -> bool:
         for done, (item, channel, stage) in enumerate(todo):
             if self.stop():
                 return False
@@ -106,6 +109,9 @@ class _Run:
                 self.tell("listen" if channel == "speech" else "read", str(item.path), done, len(todo))
             try:
                 spans = self._heard(item, listen) if channel == "speech" else self._read(item)
+            except Silent as error:
+                self.warnings.append(Failure(str(item.path), f"no {channel} text: {error}"))
+                spans, stage = [], f"{GAVE_UP}{stage}"
             except (MissingMedia, OSError) as error:
                 self.warnings.append(Failure(str(item.path), f"no {channel} text: {error}"))
                 continue
@@ -183,15 +189,21 @@ def _below(store: Store, paths: Sequence[Path]) -> list[MediaItem]:
 
 
 def _missing(
-    store: Store, paths: Sequence[Path], models: ModelSet, *, listen: bool, read: bool
+    store: Store, paths: Sequence[Path], models: ModelSet, *, listen: bool, read: bool, again: bool
 ) -> Iterable[tuple[MediaItem, TextChannel, str]]:
+    """(medium, channel, the stage to be noted then) of each text that is not there yet."""
+
+    def noted(channel: TextChannel) -> str:
+        stage = done.get(channel, "")
+        return "" if again and stage.startswith(GAVE_UP) else stage.removeprefix(GAVE_UP)
+
     stages = store.stages()
     for item in _below(store, paths):
         done = stages.get(item.media_id, {})
         if item.info.kind == "video":
             wanted = stage_of(item, models.transcriber if listen else None)
-            before = done.get("speech", "")
+            before = noted("speech")
             if not is_done(before, wanted) and not is_away(item, before, wanted):
                 yield item, "speech", wanted
-        if read and models.text_reader is not None and done.get("screen") != models.text_reader.revision:
+        if read and models.text_reader is not None and noted("screen") != models.text_reader.revision:
             yield item, "screen", models.text_reader.revision

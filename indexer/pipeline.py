@@ -155,7 +155,7 @@ def index(
             run.warnings.extend(said.problems)
             run.told = said.changed
             texts = enrich(
-                store, paths, models, settings, listen=listen, read=read, crop=crop,
+                store, paths, models, settings, listen=listen, read=read, crop=crop, again=retry_failed,
                 tell=meter.tell_texts, should_stop=should_stop,
             )  # fmt: skip
             run.warnings.extend(texts.warnings)

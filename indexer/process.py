@@ -30,11 +30,12 @@ class Lost(Exception):
 
     Attributes:
         by_chance: it was killed from outside or waited in vain, for memory or for a drive: the file may be whole.
+        silent: it waited in vain.
     """
 
-    def __init__(self, reason: str, *, by_chance: bool = False) -> None:
+    def __init__(self, reason: str, *, by_chance: bool = False, silent: bool = False) -> None:
         super().__init__(reason)
-        self.by_chance = by_chance
+        self.by_chance, self.silent = by_chance or silent, silent
 
     @classmethod
     def by(cls, error: object) -> Lost:
@@ -145,7 +146,7 @@ class Decoder:
         if self._ended.is_set():
             return Stopped()
         if self._late and quiet_s:
-            return Lost(f"decoding it was given up after {quiet_s:.0f} s of silence", by_chance=True)
+            return Lost(f"decoding it was given up after {quiet_s:.0f} s of silence", silent=True)
         if self._late:
             return Lost(f"decoding it was given up after {spent_s:.0f} s; the file may be damaged: copy or convert it")
         if code in _FROM_OUTSIDE:

@@ -89,7 +89,9 @@ def turned(events: Sequence[Sequence[Span]], steps: Sequence[tuple[Relation, flo
 
 def in_order(height: float, turned_height: float) -> float:
     """Probability that it happened in the order asked and not the other way round; 1 where that fits no better."""
-    return min(1.0, 2.0 / (1.0 + math.exp(_ORDER_SLOPE * (turned_height - height))))
+    # By what vanishes where the other order fits far better: what grows there has no float any more.
+    left = math.exp(-_ORDER_SLOPE * max(0.0, turned_height - height))
+    return 2.0 * left / (1.0 + left)
 
 
 def _longer(place: int, tail: Chain, events: Sequence[Sequence[Span]]) -> Chain:

@@ -51,6 +51,12 @@ def build(
                 remedy="Give the picture beside the words.",
             )  # fmt: skip
         pictures.append(ImageQuery(open_picture(reference.name), reference.name, reference.weight))
+    for picture in pictures:
+        if not 0 < abs(picture.weight) <= language.MOST_WEIGHT:
+            raise UsageError(
+                f"The picture {picture.label!r} has the weight {picture.weight:g}.",
+                remedy=f"Give it one over 0 up to {language.MOST_WEIGHT:g}, or below 0 to push away.",
+            )
     wanted = any(term.weight > 0 for term in parsed.terms) or any(picture.weight > 0 for picture in pictures)
     if not wanted:
         if parsed.terms or pictures:

@@ -68,7 +68,7 @@ class TextTower:
                 for c in "qkv"
             )
             attention = _softmax(q @ k.transpose(0, 1, 3, 2) / np.sqrt(np.float32(hidden / HEADS)) + hide)
-            mixed = (attention @ v).transpose(0, 2, 1, 3).reshape(*ids.shape, hidden)
+            mixed: Floats = (attention @ v).transpose(0, 2, 1, 3).reshape(*ids.shape, hidden)
             x = _layer_norm(x + mixed @ w[p + "ao_w"] + w[p + "ao_b"], w[p + "aln_w"], w[p + "aln_b"])
             inner = _gelu(x @ w[p + "fi_w"] + w[p + "fi_b"])
             x = _layer_norm(x + inner @ w[p + "fo_w"] + w[p + "fo_b"], w[p + "oln_w"], w[p + "oln_b"])

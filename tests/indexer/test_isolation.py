@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import indexer.apart
 import indexer.process
 from data.errors import MissingMedia
 from data.media import probe
@@ -140,6 +141,32 @@ def test_a_decoder_lost_by_chance_leaves_its_text_to_the_next_run(
         assert "the next run tries again" in warning.reason
     again = run()
     assert not again.warnings and again.texts == 1
+
+
+@pytest.mark.parametrize("do", ["pictures", "subtitles"])
+def test_a_text_that_was_waited_for_in_vain_is_not_waited_for_in_every_run(
+    media: Path, settings: Settings, colour_models: ModelSet, monkeypatch: pytest.MonkeyPatch, do: str
+) -> None:
+    models = replace(colour_models, text_reader=Sign())
+    hangs = DECODER.replace("worker.serve()", "") + (
+        "\nreal_answer = worker.answer\n"
+        f"worker.answer = lambda job, out: time.sleep(60) if job['do'] == {do!r} else real_answer(job, out)\n"
+        "worker.serve()\n"
+    )
+    film = media / "film.mp4"
+    run = partial(index, [film], library=settings.library, models=models, settings=settings, read=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(indexer.process, "_START", hangs.format(defect="pass"))
+        patch.setattr(indexer.process, "SILENCE_S", 1.0)
+        patch.setattr(indexer.apart, "LEAST_BUDGET_S", 1.0)
+        (warning,) = run().warnings
+        assert "given up after 1 s of silence" in warning.reason and "--retry-failed tries again" in warning.reason
+        assert not run().warnings, "nor is it told again"
+        (warning,) = run(retry_failed=True).warnings
+        assert "given up" in warning.reason
+    run(retry_failed=True)
+    stages = contents(settings.library)["film.mp4"][2]
+    assert stages["screen"] == "sign@1" and stages["speech"].startswith("none ")
 
 
 def test_sound_may_be_silent_as_long_as_subtitles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

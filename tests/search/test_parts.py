@@ -55,6 +55,7 @@ def test_a_chain_is_doubted_where_the_other_way_round_fits_better() -> None:
     strong, *_ = joins.chains([second, first], steps)
     assert joins.in_order(strong.height, joins.turned([second, first], steps)) == 1.0
     assert joins.in_order(0.0, joins.turned([first, second], [("while", None)])) == 1.0, "no order, no doubt"
+    assert joins.in_order(1.0, 500.0) == 0.0, "as high as ten phrases of weight 10 stand"
 
 
 spans = st.builds(
