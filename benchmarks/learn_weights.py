@@ -71,8 +71,8 @@ def use(weights: Weights) -> None:
 
 
 def prepare(engine: SearchEngine, case: Case) -> Asked:
-    """As SearchEngine.search up to the curves, with all heights at 0."""
-    use(SEEN_ALONE)
+    """As SearchEngine.search up to the curves, with so little height that only where something is told is known."""
+    use(WHISPERED)
     query = engine.query(case.text, k=K)
     background = engine._background()
     events = events_of(query, engine.models.joint, engine.store, background.sample)
@@ -89,7 +89,7 @@ def prepare(engine: SearchEngine, case: Case) -> Asked:
 
 
 def _split(places: Sequence[mentions.Place]) -> tuple[tuple[mentions.Place, float], ...]:
-    """SEEN_ALONE's power is 1, so what is left of the strength without the share is BM25's part."""
+    """WHISPERED's power is 1, so what is left of the strength without the share is BM25's part."""
     return tuple((place, place.strength / place.share) for place in places)
 
 
@@ -352,6 +352,7 @@ def told(weights: Weights) -> str:
 
 HAND = by_hand()
 SEEN_ALONE: Weights = (*[0.0] * (len(HAND) - 1), 1.0)
+WHISPERED: Weights = (*[1e-6] * (len(HAND) - 1), 1.0)
 
 if __name__ == "__main__":
     main()

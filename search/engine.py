@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
@@ -19,7 +20,7 @@ import numpy.typing as npt
 from data import colors
 from data.errors import UsageError
 from data.settings import Settings, load
-from data.store.base import Filter, Store
+from data.store.base import MEANING, Filter, Store
 from data.store.manifest import check_matches
 from data.types import Box, Color, ImageQuery, Pixels, Query, SearchResponse, Vectors
 from models.base import ModelSet
@@ -29,6 +30,8 @@ from search.channels import CHANNEL, Event, events_of
 from search.pictures import look, parse_reference
 from search.query import build
 from search.timing import Timing
+
+_LOG = logging.getLogger(__name__)
 
 FIRST_DEPTH = 200  # frames asked of the store per part and round
 LEAST_PROBABILITY = 0.5  # under it for the best moment, nothing matches
@@ -222,12 +225,27 @@ class SearchEngine:
         return self._kept_background("frames", self.store.sample_vectors(CHANNEL, retrieve.SAMPLE_FRAMES))
 
     def _background_of_captions(self) -> Background:
-        return self._kept_background("captions", self.store.sample_meanings(retrieve.SAMPLE_FRAMES))
+        sample = self.store.sample_meanings(retrieve.SAMPLE_FRAMES)
+        return self._kept_background("captions", sample, self._captions_compare)
 
-    def _kept_background(self, name: str, sample: Vectors) -> Background:
-        key = (len(sample), sample[::61, :8].tobytes())
+    def _captions_compare(self) -> bool:
+        """Whether the vectors of the captions are by today's model of words; a remark where they are not."""
+        today = self.models.joint.identity.of_words
+        former = sum(stages.get(MEANING, today) != today for stages in self.store.stages().values())
+        if former:
+            _LOG.warning(
+                "The captions of %d of the media were read by an older model: captions are found by their words only. "
+                "Run `secondsight index` to renew them.",
+                former,
+            )
+        return not former
+
+    def _kept_background(self, name: str, sample: Vectors, compare: Callable[[], bool] = lambda: True) -> Background:
+        """compare: whether the sample compares with this engine's questions; otherwise it is as if there were none."""
+        key = (len(sample), sample[:, 0].tobytes())
         if name not in self._backgrounds or self._backgrounds[name][0] != key:
-            self._backgrounds[name] = key, Background(self.models.joint, self.settings.cache / "search", sample)
+            kept = sample if compare() else sample[:0]
+            self._backgrounds[name] = key, Background(self.models.joint, self.settings.cache / "search", kept)
         return self._backgrounds[name][1]
 
     def _found(

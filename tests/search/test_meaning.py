@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +109,24 @@ def test_what_has_vectors_is_left_alone_and_new_captions_get_theirs(settings: Se
         assert embed_captions(store, Counting()) and asked == [1]
         hits, _ = store.search_meanings(models.joint.embed_texts(["a cat"])[0], 1, Filter())
         assert hits[0].span.text == "A cat."
+
+
+def test_vectors_of_a_former_words_model_are_not_compared_and_it_is_said_once(
+    settings: Settings, models: ModelSet, caplog: pytest.LogCaptureFixture
+) -> None:
+    embed(settings, models)
+    identities = {channel: one.as_dict() for channel, one in models.identities().items()}
+
+    def channels(engine: SearchEngine) -> set[str]:
+        return {line.channel for moment in engine.search("a puppy is sleeping").moments for line in moment.evidence}
+
+    with create_or_open(settings.library, identities, profile="lite") as store:
+        spans, vectors = store.meanings("dog")
+        former = replace(models.joint.identity, words_revision="former").of_words
+        store.put_captions([("dog", spans, "made", vectors[:, ::-1])], model=former)
+    with SearchEngine(settings.library, models, settings) as engine:
+        assert channels(engine) == {"words"} and channels(engine) == {"words"}
+        (record,) = caplog.records
+        assert "captions of 1 of the media" in record.getMessage() and "secondsight index" in record.getMessage()
+        embed(settings, models)  # the next `index`
+        assert channels(engine) == {"words", "meaning"} and len(caplog.records) == 1
