@@ -10,10 +10,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.testing import CliRunner, Result
 
 from tests.conftest import write_gif, write_image, write_video
+from ui.cli import app
 
 COMMAND = [sys.executable, "-c", "import sys; sys.argv[0] = 'secondsight'; from ui.cli import main; main()"]
 ODD_NAME = "odd [bold]name[red] \x1b[31m\u202etxt.png"
@@ -38,6 +41,17 @@ def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[st
     return subprocess.run(
         [*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False, **options
     )
+
+
+def ask(*arguments: object) -> Result:
+    """The command in this process: quicker, and within reach of a monkeypatch."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def ask_json(*arguments: object, code: int = 0) -> dict[str, Any]:
+    said = ask(*arguments, "--json")
+    assert said.exit_code == code, said.output
+    return json.loads(said.stdout.splitlines()[-1])  # `index` tells its progress in lines before
 
 
 def pad_mp4(path: Path, size_bytes: int) -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ui.conftest import Shelf
-from tests.ui.test_cli import ask, ask_json
+from tests.ui.conftest import Shelf, ask, ask_json
 
 HEAD = "query,image,file,start_s,end_s,type\n"
 

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from data.store.lance import create_or_open, read_manifest
-from tests.ui.conftest import Shelf
-from ui.cli import app
-
-
-def ask(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def ask_json(*arguments: object, code: int = 0) -> dict[str, object]:
-    said = ask(*arguments, "--json")
-    assert said.exit_code == code, said.output
-    return json.loads(said.stdout)
+from tests.ui.conftest import Shelf, ask, ask_json
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from search.feedback import Judgement, record
 from search.limits import Without
 from ui.app import held
 from ui.app.asking import Judged, Reference
-from ui.app.shown import Spot, markdown
+from ui.app.shown import Spot, clicked, markdown
 
 PAGE = 12  # results shown at once
 state = st.session_state
@@ -122,15 +122,12 @@ def judge(spot: Spot, good: bool) -> None:
 
 
 def on_card() -> None:
-    action = state.cards.action
-    if action and action["name"] == "close":
-        return close()
-    spot = next((spot for spot in state.spots if action and spot.key == action["key"]), None)
-    if spot is None:
-        return
-    if action["name"] == "open":
+    name, spot = clicked(state.cards.action, state.spots)
+    if name == "close":
+        close()
+    elif spot is not None and name == "open":
         open_spot(spot)
-    elif action["name"] == "similar":
+    elif spot is not None:
         like(spot, spot.thumbnail_s)
 
 

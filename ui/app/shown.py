@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,6 +93,13 @@ def card(spot: Spot, *, is_open: bool) -> dict[str, Any]:
         "why": spot.beyond_looks,
         "open": is_open,
     }
+
+
+def clicked(action: Mapping[str, Any] | None, spots: Iterable[Spot]) -> tuple[str, Spot | None]:
+    """What `components.cards` tell of a click: "open", "similar" or "close", and the spot where it is still shown."""
+    if not action:
+        return "", None
+    return action["name"], next((spot for spot in spots if spot.key == action.get("key")), None)
 
 
 def player(spot: Spot, others: Sequence[Spot], nonce: int) -> dict[str, Any]:

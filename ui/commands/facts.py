@@ -13,7 +13,7 @@ from data.errors import MissingMedia
 from indexer.describe import REMARK_STAGE
 from ui.commands.library import open_library
 from ui.console import out, print_json
-from ui.text import count, plain, size_text, timecode
+from ui.text import count, path_text, plain, size_text, timecode
 
 if TYPE_CHECKING:
     from data.store.base import Store
@@ -57,6 +57,7 @@ def _facts(store: Store, folder: Path, path: str) -> dict[str, Any]:
     return {
         "path": path,
         "media_id": item.media_id,
+        "copies": sorted({str(each) for each in (item.path, *item.copies)} - {path}),
         "kind": info.kind,
         "width": info.width,
         "height": info.height,
@@ -86,6 +87,7 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         return [*lines, ("failed", plain(facts["failed"]))]
     if facts["remark"]:
         lines.append(("remark", plain(facts["remark"])))
+    lines += [("same as" if place == 0 else "", path_text(copy)) for place, copy in enumerate(facts["copies"])]
     shown = f"{facts['width']} x {facts['height']} ({facts['aspect']})"
     turned = f", turned by {facts['rotation_deg']}°" if facts["rotation_deg"] else ""
     lines.append(("picture", shown + turned))

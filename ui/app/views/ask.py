@@ -11,7 +11,7 @@ from search.ask import Reply, Source
 from search.scope import stretch_of
 from ui.app import components, held, shown
 from ui.app.asking import Reference
-from ui.app.shown import Spot, markdown
+from ui.app.shown import Spot, clicked, markdown
 from ui.talking import paragraphs
 from ui.text import stretch, timecode
 
@@ -38,15 +38,12 @@ def _close() -> None:
 
 
 def _on_card() -> None:
-    action = state.sources.action
-    if action and action["name"] == "close":
-        return _close()
-    spot = next((spot for spot in state.asked_spots if action and spot.key == action["key"]), None)
-    if spot is None:
-        return
-    if action["name"] == "open":
+    name, spot = clicked(state.sources.action, state.asked_spots)
+    if name == "close":
+        _close()
+    elif spot is not None and name == "open":
         _open(spot)
-    else:
+    elif spot is not None:
         _to_search(spot, spot.peak_s)
 
 
