@@ -37,8 +37,11 @@ def parse_reference(text: str) -> tuple[Path, float | None]:
     return Path(os.path.abspath(name)), parse_seconds(seconds)
 
 
-def look(path: Path, *, at_s: float | None, box: Box | None = None, max_pixels: int) -> Pixels:
+def look(path: Path, *, at_s: float | None, box: Box | None = None, max_pixels: int, remedy: str = "") -> Pixels:
     """A picture to search by: a still, an animation's first frame, or the frame of a film at its second.
+
+    Args:
+        remedy: how a second is named there where a person did not name one; FILE@SECONDS when left out.
 
     Raises:
         UsageError: a film without a second, or a second or box that does not fit. MediaError: it cannot be read.
@@ -48,6 +51,6 @@ def look(path: Path, *, at_s: float | None, box: Box | None = None, max_pixels: 
     if at_s is None and probe(path, max_pixels=max_pixels).kind == "video":
         raise UsageError(
             f"{path.name!r} is a film, and its first frame is rarely what is meant.",
-            remedy=f"Name the second: {path.name}@12.5 or {path.name}@1:02.",
+            remedy=remedy or f"Name the second: {path.name}@12.5 or {path.name}@1:02.",
         )
     return picture(path, at_s=at_s, box=box, max_pixels=max_pixels)

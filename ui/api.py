@@ -10,6 +10,7 @@ import hmac
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ from ui.uploads import picture_of
 
 MAX_BODY_BYTES = 50 << 20
 MOST_RESULTS = 100
+NAME_ITS_SECOND = "Name its second: t=12.5."
 MOST_MEDIA = 1000
 _STATUS: tuple[tuple[type[SecondSightError], int], ...] = (  # the first that fits
     (UsageError, 400),
@@ -55,6 +57,18 @@ _STATUS: tuple[tuple[type[SecondSightError], int], ...] = (  # the first that fi
     (LibraryError, 503),
     (ModelError, 503),
 )
+ADDRESSES = {  # told at the bare address; in full in docs/api.md
+    "/health": "whether questions can be answered",
+    "/api/search": "moments that match words (q), a picture (image, by POST), or both",
+    "/api/ask": "an answer to a question (q), with the seconds it rests on",
+    "/api/media": "what the library holds",
+    "/api/media/{media_id}": "all that is known of a medium",
+    "/api/media/{media_id}/similar": "what looks like it, of a video at its second (t)",
+    "/api/library": "counts, profile and models",
+    "/still/{media_id}": "a picture, at a second (t)",
+    "/clip/{media_id}": "a short clip round a second (t)",
+    "/play/{media_id}": "the file itself, by ranges",
+}
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
@@ -101,6 +115,16 @@ def routes() -> list[Route]:
     ]
 
 
+def _root(_: Request, __: Asked) -> dict[str, Any]:
+    """For whoever opens the bare address."""
+    return {"name": "Second Sight", "version": version("secondsight"), "docs": "docs/api.md", "addresses": ADDRESSES}
+
+
+def _health(_: Request, __: Asked) -> dict[str, Any]:
+    """The library can be read; no models are loaded for that."""
+    return {"ok": True, "media": sum(held.reader().stats().media.values())}
+
+
 def _nothing(request: Request, _: Asked) -> dict[str, Any]:
     """Under the page, an unknown address would be answered with the page."""
     raise HTTPException(404, f"There is no {plain(request.url.path, 100)!r}; docs/api.md lists what there is.")
@@ -109,7 +133,11 @@ def _nothing(request: Request, _: Asked) -> dict[str, Any]:
 def _search(_: Request, asked: Asked) -> dict[str, Any]:
     images = []
     if asked.image:
-        rgb = picture_of(asked.image, asked.image_name, box=asked.box(), max_pixels=held.settings().max_pixels)
+        at_s = asked.number("t", 0.0, 0.0, 1e9) if asked.text("t") else None
+        rgb = picture_of(
+            asked.image, asked.image_name, at_s=at_s, box=asked.box(), max_pixels=held.settings().max_pixels,
+            remedy=NAME_ITS_SECOND,
+        )  # fmt: skip
         images.append(ImageQuery(rgb, label=plain(asked.image_name, 80) or "picture"))
     with held.engine() as engine:
         query = engine.query(
@@ -137,7 +165,7 @@ def _similar(request: Request, asked: Asked) -> dict[str, Any]:
     item = _item(request)
     length_s = item.info.duration_s
     if item.info.kind == "video" and not asked.text("t"):
-        raise UsageError("A video is compared by one of its frames.", remedy="Name its second: t=12.5.")
+        raise UsageError("A video is compared by one of its frames.", remedy=NAME_ITS_SECOND)
     at_s = asked.number("t", 0.0, 0.0, length_s) if length_s is not None else None
     with held.engine() as engine:
         response = engine.similar(
@@ -308,7 +336,9 @@ def application(key: str = "") -> Starlette:
     """The API and the media, without the page; with a key, only for those who send it."""
     needed = [Middleware(KeyNeeded, key=key)] if key else []
     return Starlette(
-        routes=[*routes(), *media_routes()], middleware=needed, exception_handlers={HTTPException: _as_json}
+        routes=[_route("/", _root), _route("/health", _health), *routes(), *media_routes()],
+        middleware=needed,
+        exception_handlers={HTTPException: _as_json},
     )
 
 

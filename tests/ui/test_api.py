@@ -13,6 +13,7 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
+from tests.conftest import write_video
 from tests.ui.conftest import COMMAND, Shelf, run
 from ui import api
 from ui.app import routes
@@ -56,12 +57,46 @@ def test_a_picture_finds_its_like(client: TestClient, page_library: Shelf) -> No
     assert said["results"][0]["path"].endswith("red.png")
 
 
+def test_a_film_is_compared_by_the_second_that_is_named(
+    client: TestClient, page_library: Shelf, tmp_path: Path
+) -> None:
+    film = write_video(tmp_path / "mine.mp4", ["blue", "red"], seconds_each=1)
+    answer = client.post("/api/search", **upload(film, k=1, kind="image"))
+    said = answer.json()["error"]
+    assert answer.status_code == 400 and said.startswith("'mine.mp4' is a film") and said.endswith("t=12.5.")
+    said = client.post("/api/search", **upload(film, k=1, kind="image", t=1.5)).json()
+    assert said["results"][0]["path"].endswith("red.png")
+    answer = client.post("/api/search", **upload(film, t=99))
+    assert answer.status_code == 400 and "'mine.mp4', which lasts" in answer.json()["error"]
+    blink = page_library.media / "blink.gif"
+    assert client.post("/api/search", **upload(blink, k=1)).status_code == 200, "an animation has a first picture"
+    answer = client.post("/api/search", **upload(page_library.media / "red.png", t=1))
+    assert answer.status_code == 400 and "'red.png' is a still" in answer.json()["error"]
+
+
 def test_similar_to_a_second_of_a_film_is_not_the_film_there(client: TestClient) -> None:
     media = client.get("/api/media").json()
     assert media["total"] == len(media["media"]) == 4
     film = next(item for item in media["media"] if item["kind"] == "video")
     said = client.get(f"/api/media/{film['media_id']}/similar", params={"t": 0.5, "kind": "image", "k": 1}).json()
     assert said["results"][0]["path"].endswith("red.png")
+
+
+def test_the_bare_address_tells_what_there_is(client: TestClient) -> None:
+    told = client.get("/").json()
+    assert told["name"] == "Second Sight" and told["version"]
+    there = {route.path for route in client.app.routes} - {"/", "/api/{other:path}"}
+    assert set(told["addresses"]) == there
+    documented = (Path(api.__file__).parents[1] / told["docs"]).read_text("utf-8")
+    for address in there:
+        assert address.replace("{media_id}", "ID") in documented, address
+
+
+def test_health_is_that_of_the_library(client: TestClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert client.get("/health").json() == {"ok": True, "media": 4}
+    monkeypatch.setenv("SECONDSIGHT_LIBRARY", str(tmp_path / "none"))
+    answer = client.get("/health")
+    assert answer.status_code == 503 and "index PATH" in answer.json()["error"]
 
 
 def test_the_library_and_a_medium_are_told(client: TestClient) -> None:
@@ -121,7 +156,7 @@ def test_pages_of_other_sites_may_not_ask(client: TestClient) -> None:
 
 def test_with_a_key_nothing_is_had_without_it(page_library: Shelf) -> None:
     client = TestClient(api.application("sesame"), base_url=HERE)
-    for path in ("/api/library", "/api/search?q=red", "/still/00", "/nowhere"):
+    for path in ("/", "/health", "/api/library", "/api/search?q=red", "/still/00", "/nowhere"):
         assert client.get(path).status_code == 401, path
         assert client.get(path, headers={"Authorization": "Bearer sesam"}).status_code == 401, path
     assert client.get("/api/library", headers={"Authorization": "Bearer sesame"}).status_code == 200

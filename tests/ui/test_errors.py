@@ -18,6 +18,10 @@ from tests.ui.conftest import Shelf, ask
         (["search"], 2, "Nothing to search for"),
         (["search", "x", "-k", "0"], 2, "'-k'"),
         (["similar", "a.mp4@soon"], 2, "'soon'"),
+        (["similar", "FILM"], 2, "Name the second"),
+        (["search", "--image", "FILM"], 2, "Name the second"),
+        (["search", "image:FILM"], 2, "Name the second"),
+        (["where", "a dog", "FILM"], 2, "Name the second"),
         (["similar", "a.mp4", "--box", "1,2,3"], 2, "'1,2,3'"),
         (["index"], 2, "PATH"),
         (["no-such-command"], 2, "no-such-command"),
@@ -28,7 +32,8 @@ def test_errors_are_one_line(
     shelf: Shelf, arguments: list[str], code: int, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECONDSIGHT_LIBRARY", str(shelf.library))
-    said = ask(*arguments)
+    film = str(shelf.media / "film.mp4")
+    said = ask(*(argument.replace("FILM", film) for argument in arguments))
     assert said.exit_code == code, said.output
     assert says in said.stderr and said.stdout == ""
     assert "Traceback" not in said.stderr

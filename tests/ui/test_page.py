@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from data.store.lance import open_reader
 from data.types import Box, Evidence, MediaItem, Moment, Pixels
 from search.query import build
-from tests.conftest import COLOURS
+from tests.conftest import COLOURS, write_video
 from tests.ui.conftest import BIG_BYTES, Shelf
 from ui import marks
 from ui.app import clips, routes
@@ -172,6 +172,17 @@ def test_a_picture_is_asked_by_upload(page_library: Shelf) -> None:
     assert not page.exception and "Looks like **red\\.png**" in texts(page)
     best = page.session_state.spots[0]
     assert best.item.path.name == "film.mp4" and 0 <= best.peak_s < 2
+
+
+def test_a_film_is_asked_by_the_second_that_is_written(page_library: Shelf, tmp_path: Path) -> None:
+    film = write_video(tmp_path / "mine.mp4", ["blue", "red"], seconds_each=1)
+    page = run_page()
+    page.file_uploader(key="upload").set_value(("mine.mp4", film.read_bytes(), "video/mp4")).run()
+    assert not page.exception and "is a film" in page.error[0].value and "Write its second" in page.error[0].value
+    page.number_input(key="upload_s").set_value(1.5).run()
+    assert not page.exception and not page.error and "Looks like **mine\\.mp4 at 00\\:01\\.5**" in texts(page)
+    page.button_group(key="kinds").set_value(["image"]).run()
+    assert page.session_state.spots[0].item.path.name == "red.png"
 
 
 def test_an_upload_that_is_no_picture_is_one_line(page_library: Shelf) -> None:

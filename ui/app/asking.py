@@ -27,7 +27,7 @@ class Reference:
 
     Attributes:
         media_id: "" for an upload.
-        at_s: of a frame; None for a still.
+        at_s: of a frame; None for a still, and of an upload until it is said.
         box: the part of it that counts; None: all of it.
         upload: bytes of an uploaded file.
     """
@@ -58,13 +58,16 @@ class Reference:
         return buffer.getvalue()
 
     def pixels(self) -> Pixels:
-        """Raises: MediaError when it is not a picture that can be decoded within the limits."""
+        """Raises: as `ui.uploads.picture_of`."""
         max_pixels = held.settings().max_pixels
         if self.media_id:
             item = held.media_item(self.media_id)
             path = item.path if item is not None else Path(self.label)
             return picture(path, at_s=self.at_s, box=self.box, max_pixels=max_pixels)
-        return picture_of(self.upload, self.label, max_pixels=max_pixels)
+        return picture_of(
+            self.upload, self.label, at_s=self.at_s, max_pixels=max_pixels,
+            remedy="Write its second below the file, behind Picture.",
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,13 @@ What is open stands in the page's address too, as `open=MEDIUM@SECONDS`, so that
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from data.errors import SecondSightError
+from data.media import MEDIA_EXTENSIONS
 from data.types import Box, MediaItem, Place
 from search.feedback import Judgement, record
 from search.limits import Without
@@ -164,8 +166,14 @@ def on_question() -> None:
 
 def on_upload() -> None:
     uploaded = state.upload
-    state.reference = Reference(uploaded.name, upload=uploaded.getvalue()) if uploaded is not None else None
+    at_s = state.get("upload_s") if has_seconds(uploaded) else None
+    state.reference = Reference(uploaded.name, at_s=at_s, upload=uploaded.getvalue()) if uploaded is not None else None
     on_question()
+
+
+def has_seconds(uploaded: Any) -> bool:
+    """Whether an upload is a film or an animation, by its name."""
+    return uploaded is not None and MEDIA_EXTENSIONS.get(Path(uploaded.name).suffix.lower()) in ("gif", "video")
 
 
 def drop_reference() -> None:

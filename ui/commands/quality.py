@@ -52,15 +52,15 @@ def evaluate(queries: Path, misses: bool, library: Path | None, as_json: bool) -
 
 def asking(engine: SearchEngine, pictures: Path) -> Callable[[Case], SearchResponse]:
     """How a case is asked: its image lies beside the table; a box asks for what looks like that part."""
-    from data.media import picture
     from data.types import Box, ImageQuery
+    from search.pictures import look
 
     def ask(case: Case) -> SearchResponse:
         images = []
         if case.image:
             box = Box(*parse_box(case.box)) if case.box else None
             path, at_s = parse_reference(str(pictures / case.image))
-            rgb = picture(path, at_s=at_s, box=box, max_pixels=engine.settings.max_pixels)
+            rgb = look(path, at_s=at_s, box=box, max_pixels=engine.settings.max_pixels)
             images.append(ImageQuery(rgb, label=case.image))
         return engine.search(engine.query(case.text, images=images, k=RESULTS))
 

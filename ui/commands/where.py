@@ -6,7 +6,7 @@ from pathlib import Path
 
 from data.errors import MediaError
 from data.types import Box
-from search.pictures import parse_reference
+from search.pictures import look, parse_reference
 from ui.console import err, out, print_json
 from ui.marks import marked_jpeg
 from ui.talking import lacking, talking
@@ -15,11 +15,10 @@ from ui.text import plain
 
 def run(words: str, file: str, save: Path | None, models: str | None, library: Path | None, as_json: bool) -> None:
     from data import settings as configuration
-    from data.media import picture
 
     settings = configuration.load(library=library, models=models)
     path, at_s = parse_reference(file)
-    rgb = picture(path, at_s=at_s, max_pixels=settings.max_pixels)
+    rgb = look(path, at_s=at_s, max_pixels=settings.max_pixels)
     brought = talking(settings)
     if brought.grounder is None:
         raise lacking(brought.profile, "point at things")

@@ -8,6 +8,7 @@ from itertools import islice
 import streamlit as st
 
 from data.errors import LibraryNotFound, SecondSightError
+from data.media import MEDIA_EXTENSIONS
 from data.types import KINDS, SearchResponse
 from search.limits import Without
 from ui.app import clicks, components, held, shown
@@ -23,7 +24,6 @@ _HELP = """Words as they come, in English or Chinese. More precisely:
 `beach -people` without · `"the very words"` said or written · `a dog jumps then it swims within 20s` in this order ·
 `said:hello` heard · `text:exit` on screen · `color:red` · `kind:video duration<60` · `in:holidays` ·
 `after:2024-01-31` · `price<500` your own fields · `sofa^2` counts double"""
-_UPLOADS = ["jpg", "jpeg", "png", "webp", "avif", "heic", "bmp", "tif", "tiff", "gif"]
 state = st.session_state
 
 
@@ -45,13 +45,18 @@ def _question(is_new: bool) -> tuple[str, list[str], str]:
             bind="query-params",
         )
         with st.popover("Picture", icon=":material/image_search:"):
-            st.file_uploader(
-                "Search by a picture",
-                type=_UPLOADS,
+            uploaded = st.file_uploader(
+                "Search by a picture, or by a second of a film",
+                type=[ending.removeprefix(".") for ending in MEDIA_EXTENSIONS],
                 key="upload",
                 on_change=clicks.on_upload,
                 max_upload_size=50,
             )
+            if clicks.has_seconds(uploaded):
+                st.number_input(
+                    "Its second", 0.0, value=None, step=1.0, format="%.1f", key="upload_s", placeholder="12.5",
+                    on_change=clicks.on_upload,
+                )  # fmt: skip
         st.button("Search", type="primary")
     names = {"image": "Images", "gif": "GIFs", "video": "Videos"}
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
