@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from data.store.lance import create_or_open
+from data.store.manifest import read_manifest, write_manifest
+from data.types import TextSpan
 from tests.ui.conftest import Shelf, ask, ask_json
 
 
@@ -69,6 +74,34 @@ def test_doctor(shelf: Shelf, tmp_path: Path) -> None:
     (damaged / "library.json").write_text("{")
     said = ask("doctor", "--library", damaged)
     assert said.exit_code == 1 and "fail" in said.stdout
+
+
+def test_doctor_tells_what_index_would_make_anew(shelf: Shelf, tmp_path: Path) -> None:
+    def told(library: Path) -> dict[str, str]:
+        report = ask_json("doctor", "--library", library, code=0 if library == shelf.library else None)
+        return next(check for check in report["checks"] if check["name"] == "library's models")
+
+    assert told(shelf.library)["state"] == "ok" and "lite/clip-vit-b16-int8@" in told(shelf.library)["detail"]
+    library = Path(shutil.copytree(shelf.library, tmp_path / "library"))
+    manifest = read_manifest(library)
+    with create_or_open(library, manifest.models, profile=manifest.profile) as store:
+        film, still, *_ = sorted(store.media(), key=lambda item: -item.size_bytes)
+        span = TextSpan("caption", "a red field", 0.0, 1.0)
+        vector = np.ones((1, 512), np.float32) / np.float32(512**0.5)
+        store.put_captions([(film.media_id, [span], "seer@1 en", vector)], model="lite/clip-vit-b16-int8@former")
+        store.put_texts(film.media_id, "speech", [], stage="whisper-tiny@former 0123")
+        store.put_texts(still.media_id, "screen", [], stage="rapidocr@0.1")
+        store.put_texts(film.media_id, "screen", [], stage="rapidocr@0.1")
+    found = told(library)
+    assert found["state"] == "warn"
+    assert found["detail"].endswith(
+        "make anew the vectors of captions of 1 file and speech of 1 file with --speech and writing of 2 files with "
+        "--screen"
+    )
+    changed = replace(manifest, models={"joint": {**manifest.models["joint"], "revision": "00000000"}})
+    write_manifest(library, changed)
+    found = told(library)
+    assert found["state"] == "fail" and "00000000" in found["detail"] and "reindex --models" in found["remedy"]
 
 
 def test_doctor_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

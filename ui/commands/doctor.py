@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from data.errors import LibraryNotFound, SecondSightError
+from data.errors import LibraryNotFound, SecondSightError, ServerFailed
 from ui.console import out, print_json
 from ui.text import count, plain, size_text
 
 if TYPE_CHECKING:
     from data.settings import Settings
+    from data.store.base import Store
+    from models.base import ModelSet
+    from search.engine import SearchEngine
 
 _LOW_DISK_BYTES = 2_000_000_000
 _CODECS = ("h264", "hevc", "av1", "vp9", "vp8", "mpeg4", "mpeg2video", "prores", "mjpeg")
@@ -190,11 +193,8 @@ def _library(settings: Settings) -> Iterator[Check]:
     from search.engine import SearchEngine
 
     try:
-        engine = SearchEngine(settings.library, settings=settings)
-        try:
-            stats = engine.store.stats()
-        finally:
-            engine.close()
+        with SearchEngine(settings.library, settings=settings) as engine:
+            stats, made_with = engine.store.stats(), list(_made_with(engine))
     except LibraryNotFound:
         yield Check("library", "ok", f"nothing at {settings.library} yet; secondsight index PATH makes it")
         return
@@ -203,10 +203,53 @@ def _library(settings: Settings) -> Iterator[Check]:
         return
     held = f"{count(stats.files, 'file')}, {size_text(stats.size_on_disk_bytes)} on disk"
     yield Check("library", "ok", f"{settings.library}: {held}")
+    yield from made_with
     if stats.failed:
         yield Check(
             "library", "warn", f"{count(stats.failed, 'file')} could not be used", "Run: secondsight list --failed"
         )
+
+
+def _made_with(engine: SearchEngine) -> Iterator[Check]:
+    """Whether the library was made with the models that are installed, and what an `index` would make anew."""
+    try:
+        models = engine.models
+        older = _older(engine.store, models)
+    except SecondSightError as error:
+        yield Check(
+            "library's models", "warn" if isinstance(error, ServerFailed) else "fail", error.message, error.remedy
+        )
+        return
+    if older:
+        remedy = "Until then the older ones are used or passed over; pictures and their vectors stay."
+        yield Check(
+            "library's models", "warn", f"'secondsight index PATH' would make anew {' and '.join(older)}", remedy
+        )
+    else:
+        yield Check("library's models", "ok", f"made with {models.joint.identity.of_words}, which is installed")
+
+
+def _older(store: Store, models: ModelSet) -> list[str]:
+    """What is noted of media as made by others than these models."""
+    from data.store.base import MEANING
+    from indexer.enrich import GAVE_UP
+    from indexer.listen import NOT_LISTENED
+
+    words, stages = models.joint.identity.of_words, store.stages().values()
+    made_by = {
+        "the vectors of captions": ([done.get(MEANING, "") for done in stages], words, ""),
+        "captions": ([done.get("caption", "") for done in stages], models.captioner, ""),
+        "speech": ([done.get("speech", "") for done in stages], models.transcriber, " with --speech"),
+        "writing": ([done.get("screen", "") for done in stages], models.text_reader, " with --screen"),
+    }
+    told = []
+    for what, (noted, model, option) in made_by.items():
+        revision = model if isinstance(model, str) or model is None else model.revision
+        makers = (stage.removeprefix(GAVE_UP).partition(" ")[0] for stage in noted)
+        here = revision and not revision.endswith("@none")  # a reader that is not installed says so
+        older = sum(maker not in ("", NOT_LISTENED, revision) for maker in makers) if here else 0
+        told += [f"{what} of {count(older, 'file')}{option}"] if older else []
+    return told
 
 
 def _server(settings: Settings) -> Iterator[Check]:
