@@ -16,12 +16,14 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from data.store import lists
 from data.store.lists import VectorIndex, faiss
 from data.store.resident import Media, Nearest, Rows, nearest_held
 
@@ -29,6 +31,7 @@ TRAINING_ROWS_A_LIST = 64
 CHUNK_ROWS = 32_768
 MOST_OUTSIDE_BYTES = 512 * 2**20  # vectors written since the copy was made, held in memory
 
+_axes_in_use: dict[bytes, npt.NDArray[np.float32]] = {}  # one for all copies: a query is turned once
 _NAME = re.compile(r"(\d{9})-(\d{9})")
 _PARTS = ("editions", "offsets", "time_s", "segment", "vectors", "axes")
 
@@ -42,62 +45,76 @@ def installed() -> bool:
     return find_spec("faiss") is not None
 
 
-def places_of(index: VectorIndex, media: Media) -> npt.NDArray[np.intp]:
-    """(m,) where the media stand in an index; looked up once for a state of the library."""
-    places: npt.NDArray[np.intp] | None = media.facts.get(index.path)
-    if places is None:
-        places = media.facts[index.path] = index.places(media.editions)
-    return places
+@dataclass(frozen=True, slots=True)
+class Divided:
+    """The media of one state by the indices that hold them.
+
+    Attributes:
+        places: for each index (m,) where the media stand in it (VectorIndex.places).
+        outside: (m,) which are in none; editions, counts: theirs, and how many rows each has.
+    """
+
+    places: list[npt.NDArray[np.intp]]
+    outside: npt.NDArray[np.bool_]
+    editions: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
 
 
-def outside(parts: Sequence[VectorIndex], media: Media) -> npt.NDArray[np.bool_]:
-    """(m,) which of the media no index holds."""
-    out = np.ones(len(media.editions), dtype=bool)
-    for index in parts:
-        out &= places_of(index, media) < 0
-    return out
+def divided(parts: Sequence[VectorIndex], media: Media) -> Divided:
+    """Looked up once for a state of the library."""
+    key = tuple(index.path for index in parts)
+    found: Divided | None = media.facts.get(key)
+    if found is None:
+        places = [index.places(media.editions) for index in parts]
+        outside = np.ones(len(media.editions), dtype=bool)
+        for at in places:
+            outside &= at < 0
+        found = Divided(places, outside, media.editions[outside], media.column("n_frames")[outside])
+        media.facts[key] = found
+    return found
 
 
 def nearest_indexed(
     parts: Sequence[VectorIndex],
-    places: Sequence[npt.NDArray[np.intp]],
+    media: Media,
     beside: Rows,
     column: str,
-    editions: npt.NDArray[np.int64],
     query: npt.NDArray[np.float32],
     k: int,
     allowed: npt.NDArray[np.bool_],
 ) -> Nearest:
-    """The k nearest among what the indices hold of some editions and, exactly, what they do not.
+    """The k nearest among what the indices hold of the media and, exactly, what they do not.
 
     Args:
-        places: for each of the parts, where these editions stand in it (VectorIndex.places).
-        beside: all rows of the editions that are in none; column: its vectors.
-        editions, allowed: (m,) all that are in force, and which may be returned.
+        beside: all rows of the media that are in none; column: its vectors.
+        allowed: (m,) of the media.
     """
-    missing = np.ones(len(editions), dtype=bool)
-    found = []
-    for index, at in zip(parts, places, strict=True):
-        there = at >= 0
-        missing &= ~there
-        let = np.zeros(len(index.editions), dtype=bool)
-        let[at[there & allowed]] = True
-        rows, scores = index.search(query, k, let)
-        of_row = index.editions[np.searchsorted(index.offsets, rows, side="right") - 1]
-        found.append((np.searchsorted(editions, of_row), index.time_s[rows], scores))
-    rows, times_s, scores = nearest_held(beside, column, query, k, allowed[missing])
-    found.append((np.flatnonzero(missing)[rows], times_s, scores))
-    media_rows, times_s, scores = (np.concatenate(each) for each in zip(*found, strict=True))
+    of_media, let = divided(parts, media), []
+    for index, at in zip(parts, of_media.places, strict=True):
+        of_index = np.zeros(len(index.editions), dtype=bool)
+        of_index[at[allowed & (at >= 0)]] = True
+        let.append(of_index)
+    editions, times_s, scores = lists.nearest(parts, query, k, let)
+    rows = np.searchsorted(media.editions, editions)
+    if not len(beside.editions):
+        return rows, times_s, scores
+    more, more_times_s, more_scores = nearest_held(beside, column, query, k, allowed[of_media.outside])
+    rows = np.concatenate([rows, np.flatnonzero(of_media.outside)[more]])
+    times_s, scores = np.concatenate([times_s, more_times_s]), np.concatenate([scores, more_scores])
     best = np.argsort(-scores, kind="stable")[:k]
-    return media_rows[best], times_s[best], scores[best]
+    return rows[best], times_s[best], scores[best]
+
+
+def names_in(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def in_force(folder: Path) -> list[Path]:
     """The copies in force below `folder`, oldest first."""
-    try:
-        spans = [found for name in os.listdir(folder) if (found := _NAME.fullmatch(name))]
-    except OSError:
-        return []
+    spans = [found for name in names_in(folder) if (found := _NAME.fullmatch(name))]
     paths, end = [], -1
     for first, minus_last, name in sorted((int(span[1]), -int(span[2]), span[0]) for span in spans):
         if -minus_last > end and first > end:
@@ -114,11 +131,12 @@ def open_index(path: Path) -> VectorIndex:
     """
     parts = [np.load(path / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _PARTS]
     editions, offsets, time_s, segment, vectors, axes = parts
-    lists = faiss().read_index(str(path / "lists.faiss"), faiss().IO_FLAG_MMAP_IFC)
+    coded = faiss().read_index(str(path / "lists.faiss"), faiss().IO_FLAG_MMAP_IFC)
+    axes = _axes_in_use.setdefault(axes.tobytes(), np.array(axes))
     n = len(vectors)
-    if not (len(offsets) == len(editions) + 1 and offsets[-1] == len(time_s) == len(segment) == n == lists.ntotal):
+    if not (len(offsets) == len(editions) + 1 and offsets[-1] == len(time_s) == len(segment) == n == coded.ntotal):
         raise ValueError(f"the parts of {path.name} do not fit together")
-    return VectorIndex(path, np.array(editions), np.array(offsets), time_s, segment, vectors, np.array(axes), lists)
+    return VectorIndex(path, np.array(editions), np.array(offsets), time_s, segment, vectors, axes, coded)
 
 
 def build(

@@ -1,4 +1,4 @@
-"""The nearest rows of one memory-mapped copy of vectors: through inverted lists or row by row, whichever is less work.
+"""The nearest rows of memory-mapped copies of vectors: through inverted lists or row by row, whichever is less work.
 
 The lists hold RaBitQ codes (Gao and Long 2024) of the vectors turned at random: 80 bytes for a vector of 512. Codes of
 one bit a dimension tell as much of each dimension, which only turned vectors have in each. What the lists find is
@@ -10,7 +10,7 @@ Figures: docs/store.md.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-PROBED = 64  # lists looked at, at least
+PROBED = 64  # times the root of all rows are looked at, at least: so many lists of one copy
 REFINED = 4  # candidates compared with their vectors for each row wanted
 LEAST_REFINED = 400
 REFINED_BY_ROOT = 0.6  # times the root of all rows: the more there are, the more of them look alike in their codes
@@ -108,26 +108,6 @@ class VectorIndex:
     lists: Any = field(repr=False)
     _filters: dict[bytes, _Passed] = field(default_factory=dict, init=False, repr=False)
 
-    def search(
-        self, query: npt.NDArray[np.float32], k: int, allowed: npt.NDArray[np.bool_]
-    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
-        """Rows of the k largest dot products, best first, and the products; fewer only when no more are allowed.
-
-        Args:
-            query: (dim,).
-            allowed: (m,) editions whose rows may be returned.
-        """
-        with _one_thread():
-            passed = self._passed(allowed)
-            refined = max(LEAST_REFINED, REFINED * k, round(REFINED_BY_ROOT * len(self.vectors) ** 0.5))
-            turned = _products(self.axes, np.ascontiguousarray(query))
-            near, products = self._near_lists(turned, passed, SEEN * refined)
-            if passed.count > refined + self._sizes[near].sum() / CODES_A_ROW:
-                rows = self._candidates(turned, refined, passed, near, products)
-                if len(rows) >= k:
-                    return self._compared(rows, query, k)
-            return self._compared(self._rows(allowed), query, k)
-
     def of(self, edition: int) -> tuple[npt.NDArray[Any], ...] | None:
         """Times, segments and float32 vectors of one edition; None when it is not among these."""
         place = int(np.searchsorted(self.editions, edition))
@@ -186,59 +166,122 @@ class VectorIndex:
         ends = np.cumsum(counts)
         return np.repeat(starts - (ends - counts), counts) + np.arange(int(counts.sum()))
 
-    def _near_lists(
-        self, turned: npt.NDArray[np.float32], passed: _Passed, rows: int
-    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
-        """The nearest lists that hold so many rows that may be returned, best first, and their middles' products."""
-        products = _products(self._middles, turned)
-        order = np.argsort(-products)
-        order = order[passed.of_list[order] > 0]
-        enough = int(np.searchsorted(np.cumsum(passed.of_list[order]), rows)) + 1
-        near = order[: max(PROBED, enough)]
-        return near, products[near]
 
-    def _candidates(
-        self,
-        turned: npt.NDArray[np.float32],
-        count: int,
-        passed: _Passed,
-        near: npt.NDArray[np.intp],
-        products: npt.NDArray[np.float32],
-    ) -> npt.NDArray[np.int64]:
-        """The rows, rising, that are nearest by their codes."""
-        selector = None if passed.bits is None else faiss().IDSelectorBitmap(passed.bits)
-        options = faiss().SearchParametersIVF(nprobe=len(near), sel=selector)
-        scores, rows, pointer = np.empty(count, np.float32), np.empty(count, np.int64), faiss().swig_ptr
-        near = near.astype(np.int64)
-        self.lists.search_preassigned_c(  # the wrapper without "_c" takes no filter
-            1, pointer(turned), count, pointer(near), pointer(products), pointer(scores), pointer(rows), False, options
-        )
-        return np.sort(rows[rows >= 0])
+def nearest(
+    parts: Sequence[VectorIndex], query: npt.NDArray[np.float32], k: int, allowed: Sequence[npt.NDArray[np.bool_]]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.float32]]:
+    """Editions, times and dot products of the k nearest rows of all copies, best first; fewer only when no more are
+    allowed.
 
-    def _compared(
-        self, rows: npt.NDArray[np.int64], query: npt.NDArray[np.float32], k: int
-    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
-        """The k nearest of `rows`, which rise, by their vectors.
+    What is looked at depends on the rows of all copies, not on how many copies they are in.
 
-        FAISS multiplies the halves where they lie; numpy takes ten times as long to widen them alone.
-        """
-        pointer, query = faiss().swig_ptr, np.ascontiguousarray(query)
-        piece, scanner, _ = _tools(len(query))
-        scanner.set_query(pointer(query))
-        scanner.set_list(0, 0.0)
-        k = min(k, len(rows))
-        scores, best = np.full(k, -np.inf, np.float32), np.full(k, -1, np.int64)
-        ends = np.append(np.flatnonzero(np.diff(rows) != 1) + 1, len(rows))
-        side_by_side = len(rows) >= RUN_ROWS * len(ends)
+    Args:
+        query: (dim,).
+        allowed: for each of the copies (m,) of its editions whose rows may be returned.
+    """
+    query = np.ascontiguousarray(query)
+    n = sum(len(index.vectors) for index in parts)
+    refined = max(LEAST_REFINED, REFINED * k, round(REFINED_BY_ROOT * n**0.5))
+    with _one_thread():
+        passed = [index._passed(let) for index, let in zip(parts, allowed, strict=True)]
+        turned = {id(axes): _products(axes, query) for axes in {id(index.axes): index.axes for index in parts}.values()}
+        of_part = [turned[id(index.axes)] for index in parts]
+        near, looked_at = _near_lists(parts, of_part, passed, PROBED * n**0.5, SEEN * refined)
+        rows = None
+        if sum(each.count for each in passed) > refined + looked_at / CODES_A_ROW:
+            rows = _candidates(parts, of_part, passed, near, refined)
+        if rows is None or sum(map(len, rows)) < k:
+            rows = [index._rows(let) for index, let in zip(parts, allowed, strict=True)]
+        return _compared(parts, rows, query, k)
+
+
+def _near_lists(
+    parts: Sequence[VectorIndex],
+    turned: Sequence[npt.NDArray[np.float32]],
+    passed: Sequence[_Passed],
+    least_rows: float,
+    least_passed: float,
+) -> tuple[list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]], int]:
+    """Of each copy the lists to look at and their middles' products, and the rows in them all: the nearest lists of all
+    copies that hold so many rows, and so many that may be returned."""
+    products = np.concatenate([_products(index._middles, of) for index, of in zip(parts, turned, strict=True)])
+    may = np.concatenate([each.of_list for each in passed])
+    order = np.argsort(-products)
+    if any(each.bits is not None for each in passed):
+        order = order[may[order] > 0]
+    rows = np.cumsum(np.concatenate([index._sizes for index in parts])[order])
+    count = 1 + max(
+        int(np.searchsorted(rows, least_rows)), int(np.searchsorted(np.cumsum(may[order]), least_passed))
+    )  # fmt: skip
+    near, out, first = order[:count], [], 0
+    for index in parts:  # best first, so that FAISS seldom has to put one candidate in another's place
+        lists = near[(near >= first) & (near < first + index.lists.nlist)]
+        out.append((lists - first, products[lists]))
+        first += index.lists.nlist
+    return out, int(rows[min(count, len(rows)) - 1]) if len(rows) else 0
+
+
+def _candidates(
+    parts: Sequence[VectorIndex],
+    turned: Sequence[npt.NDArray[np.float32]],
+    passed: Sequence[_Passed],
+    near: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]],
+    count: int,
+) -> list[npt.NDArray[np.int64]]:
+    """The rows of each copy, rising, that are the `count` nearest of all by their codes."""
+    pointer = faiss().swig_ptr
+    scores, rows = np.full((len(parts), count), -np.inf, np.float32), np.full((len(parts), count), -1, np.int64)
+    for i, (index, of, each, (lists, products)) in enumerate(zip(parts, turned, passed, near, strict=True)):
+        if len(lists):
+            selector = None if each.bits is None else faiss().IDSelectorBitmap(each.bits)
+            options = faiss().SearchParametersIVF(nprobe=len(lists), sel=selector)
+            index.lists.search_preassigned_c(  # the wrapper without "_c" takes no filter
+                1, pointer(of), count, pointer(lists), pointer(products), pointer(scores[i]), pointer(rows[i]), False,
+                options,
+            )  # fmt: skip
+    good = rows >= 0
+    if len(parts) > 1:
+        good &= scores >= np.partition(scores, -count, axis=None)[-count]
+    return [np.sort(of[keep]) for of, keep in zip(rows, good, strict=True)]
+
+
+def _compared(
+    parts: Sequence[VectorIndex], rows: Sequence[npt.NDArray[np.int64]], query: npt.NDArray[np.float32], k: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.float32]]:
+    """Editions, times and products of the k nearest of the rows of each copy, which rise, by their vectors.
+
+    FAISS multiplies the halves where they lie; numpy takes ten times as long to widen them alone.
+    """
+    pointer = faiss().swig_ptr
+    piece, scanner, _ = _tools(len(query))
+    scanner.set_query(pointer(query))
+    scanner.set_list(0, 0.0)
+    k = min(k, sum(map(len, rows)))
+    scores, best = np.full(k, -np.inf, np.float32), np.full(k, -1, np.int64)
+    first = 0
+    for index, of in zip(parts, rows, strict=True):
+        named = of + first  # rows counted through all copies
+        ends = np.append(np.flatnonzero(np.diff(of) != 1) + 1, len(of))
+        side_by_side = len(of) >= RUN_ROWS * len(ends)
         start = 0
-        for end in ends.tolist() if side_by_side else range(PIECE_ROWS, len(rows) + PIECE_ROWS, PIECE_ROWS):
-            some = rows[start:end]
+        for end in ends.tolist() if side_by_side else range(PIECE_ROWS, len(of) + PIECE_ROWS, PIECE_ROWS):
+            some, ids = of[start:end], named[start:end]
             if side_by_side:
-                halves = self.vectors[some[0] : some[0] + len(some)]
+                halves = index.vectors[some[0] : some[0] + len(some)]
             else:  # mode "raise" would copy twice
-                halves = self.vectors.take(some, axis=0, out=piece[: len(some)], mode="clip")
+                halves = index.vectors.take(some, axis=0, out=piece[: len(some)], mode="clip")
             codes = halves.view(np.uint8)
-            scanner.scan_codes(len(some), pointer(codes), pointer(some), pointer(scores), pointer(best), k)
+            scanner.scan_codes(len(some), pointer(codes), pointer(ids), pointer(scores), pointer(best), k)
             start = end
-        order = np.lexsort((best, -scores))
-        return best[order], scores[order]
+        first += len(index.vectors)
+    order = np.lexsort((best, -scores))
+    best, scores = best[order], scores[order]
+    editions, times_s = np.empty(k, np.int64), np.empty(k)
+    first = 0
+    for index in parts:
+        here = np.flatnonzero((best >= first) & (best < first + len(index.vectors)))
+        of = best[here] - first
+        editions[here] = index.editions[np.searchsorted(index.offsets, of, side="right") - 1]
+        times_s[here] = index.time_s[of]
+        first += len(index.vectors)
+    return editions, times_s, scores

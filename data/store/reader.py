@@ -46,9 +46,12 @@ class Reader:
         self._tables = open_tables(directory, manifest.tables, self._schemas)
         self._mutex = threading.RLock()
         self._media: Media | None = None
-        self._seen: frozenset[str] | None = None
+        self._seen: set[str] | None = None
+        self._versions = os.fspath(directory / manifest.tables / "media.lance" / "_versions")
         self._held: dict[str, Rows] = {}
-        self._indices: dict[str, tuple[VectorIndex, ...]] = {}
+        vectors = directory / VECTORS / manifest.tables
+        self._folders = {channel: vectors / quote(channel, safe="") for channel in manifest.models}
+        self._indices: dict[str, tuple[list[str], tuple[VectorIndex, ...]]] = {}
 
     def files(self) -> dict[str, FileRow]:
         """All paths that were looked at, by path."""
@@ -253,13 +256,13 @@ class Reader:
                 self._seen = seen
             return self._media
 
-    def _seen_states(self) -> frozenset[str] | None:
+    def _seen_states(self) -> set[str] | None:
         """Names of the states of the media, of which each write makes a new one.
 
         Asking the database instead goes through a thread of its own, which on a busy machine took longer than a search.
         """
         try:
-            return frozenset(os.listdir(self.directory / self.manifest.tables / "media.lance" / "_versions"))
+            return set(os.listdir(self._versions))
         except OSError:
             return None
 
@@ -279,13 +282,12 @@ class Reader:
 
     def _hold_outside(self, parts: Sequence[VectorIndex], media: Media, channel: str) -> Rows | None:
         """Rows of the media that the indices do not hold."""
-        new = faiss.outside(parts, media)
-        editions, counts = media.editions[new], media.column("n_frames")[new]
+        out = faiss.divided(parts, media)
         with self._mutex:
             key = f"outside {channel}"
             held = self._held.get(key)
-            if held is None or not np.array_equal(held.editions, editions):
-                held = read_rows(self._tables["frames"], _frame_columns(channel), held, editions, counts)
+            if held is None or not np.array_equal(held.editions, out.editions):
+                held = read_rows(self._tables["frames"], _frame_columns(channel), held, out.editions, out.counts)
                 if held is not None:
                     self._held[key] = held
             return held
@@ -293,24 +295,29 @@ class Reader:
     def _index(self, media: Media, channel: str) -> tuple[VectorIndex, ...]:
         """The FAISS indices to search; none where there are none, or what they lack would not fit in memory."""
         parts = self._open_indices(channel) if faiss.installed() else ()
-        outside = int(media.column("n_frames")[faiss.outside(parts, media)].sum())
+        outside = int(faiss.divided(parts, media).counts.sum())
         return parts if outside * self._dim(channel) * 4 <= faiss.MOST_OUTSIDE_BYTES else ()
 
     def _open_indices(self, channel: str) -> tuple[VectorIndex, ...]:
         """Those in force, oldest first."""
         with self._mutex:
             for _ in range(2):
-                held = {index.path: index for index in self._indices.get(channel, ())}
+                names = faiss.names_in(self._index_folder(channel))
+                seen, parts = self._indices.get(channel, ([], ()))
+                if names == seen:
+                    return parts
+                held = {index.path: index for index in parts}
                 paths = faiss.in_force(self._index_folder(channel))
                 try:
-                    self._indices[channel] = tuple(held.get(path) or faiss.open_index(path) for path in paths)
-                    return self._indices[channel]
+                    parts = tuple(held.get(path) or faiss.open_index(path) for path in paths)
                 except FOREIGN:  # it is being replaced, or is of another release: the tables know the same
                     continue
+                self._indices[channel] = names, parts
+                return parts
             return ()
 
     def _index_folder(self, channel: str) -> Path:
-        return self.directory / VECTORS / self.manifest.tables / quote(channel, safe="")
+        return self._folders[channel]
 
     def _fits(self, media: Media, dim: int) -> bool:
         return int(media.column("n_frames").sum()) * dim * 4 <= MOST_RESIDENT_BYTES
@@ -361,8 +368,7 @@ class Reader:
                 outside = self._hold_outside(parts, media, channel)
                 if outside is None:
                     return None
-                places, column = [faiss.places_of(index, media) for index in parts], vector_column(channel)
-                found = faiss.nearest_indexed(parts, places, outside, column, media.editions, query, k, allowed)
+                found = faiss.nearest_indexed(parts, media, outside, vector_column(channel), query, k, allowed)
         return None if found is None else _hits(media, channel, *found)
 
     def _allowed(self, media: Media, where: Filter) -> npt.NDArray[np.bool_]:

@@ -36,7 +36,7 @@ class Media:
         table: its rows.
         editions: (m,) int64, rising.
         kinds: (m,) their kinds.
-        row_of: media_id -> row.
+        row_of: media_id -> row; names: the media_ids.
         facts: what data.store.conditions has read of them: reading the text of their fields takes long.
     """
 
@@ -45,6 +45,7 @@ class Media:
     editions: npt.NDArray[np.int64]
     kinds: npt.NDArray[Any]
     row_of: dict[str, int]
+    names: list[str]
     facts: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @staticmethod
@@ -63,13 +64,14 @@ class Media:
             rows["edition"].to_numpy(),
             np.array(rows["kind"].to_pylist(), dtype=object),
             {media_id: row for row, media_id in enumerate(ids)},
+            ids,
         )
 
     def column(self, name: str) -> npt.NDArray[Any]:
         return self.table[name].to_numpy()
 
     def ids(self, rows: npt.NDArray[np.intp]) -> list[str]:
-        return [decode(text) for text in self.table["media_id"].take(rows).to_pylist()]
+        return [self.names[row] for row in rows.tolist()]
 
     def rows(self, media_ids: Sequence[str]) -> list[int]:
         """Rows of those that are there, in the order asked."""

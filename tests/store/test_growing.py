@@ -93,10 +93,12 @@ def test_what_goes_wrong_beside_the_run_is_told_at_its_end(library, monkeypatch)
     assert len(open_reader(library).search_vectors("joint", np.eye(DIM, dtype=np.float32)[0], 50, Filter())) == 50
 
 
-def test_codes_tell_near_from_far_whatever_the_axes(tmp_path):
+@pytest.mark.parametrize("sizes", [(40,), (25, 10, 5)])
+def test_codes_tell_near_from_far_whatever_the_axes(tmp_path, monkeypatch, sizes):
     """Vectors that differ along few axes, as those of image models do, need turning before codes of one bit an axis."""
     pytest.importorskip("faiss")
-    rng, dim, media = np.random.default_rng(0), 128, 40
+    monkeypatch.setattr(lists, "LEAST_REFINED", 200)
+    rng, dim, media = np.random.default_rng(0), 128, sum(sizes)
     scale = np.arange(1, dim + 1) ** -0.5
     vectors = rng.standard_normal((media * 500, dim)) * scale
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
@@ -104,19 +106,23 @@ def test_codes_tell_near_from_far_whatever_the_axes(tmp_path):
     def batches():
         yield np.repeat(np.arange(media), 500), np.arange(len(vectors)) / 2, np.zeros(len(vectors), np.int32), vectors
 
-    assert faiss.build(tmp_path, 0, np.arange(media), np.full(media, 500), dim, batches)
-    index = faiss.open_index(faiss.in_force(tmp_path)[0])
+    ends = np.cumsum(sizes)
+    for kept, (start, end) in enumerate(zip(ends - sizes, ends, strict=True)):
+        assert faiss.build(tmp_path, kept, np.arange(start, end), np.full(end - start, 500), dim, batches)
+    parts = [faiss.open_index(path) for path in faiss.in_force(tmp_path)]
+    assert [len(index.editions) for index in parts] == list(sizes) and len({id(index.axes) for index in parts}) == 1
+    compared, compare = [], lists._compared
+    monkeypatch.setattr(lists, "_compared", lambda *asked: compared.append(asked[1]) or compare(*asked))
     found = []
     for let in (np.ones(media, bool), np.arange(media) % 4 == 1):
         of_row = np.repeat(let, 500)
         for query in vectors[::1001].astype(np.float32):
             products = np.where(of_row, vectors.astype(np.float32) @ query, -2)
-            near = index._candidates(
-                index.axes @ query, 200, index._passed(let), *index._near_lists(query, index._passed(let), 10**9)
-            )
-            assert of_row[near].all() and len(near) == 200
-            found.append(len(set(near.tolist()) & set(np.argsort(-products)[:10].tolist())) / 10)
-            rows, scores = index.search(query, 10, let)
+            editions, times_s, scores = lists.nearest(parts, query, 10, [let[index.editions] for index in parts])
+            rows = (times_s * 2).astype(int)
+            assert (rows // 500 == editions).all() and of_row[rows].all()
+            assert sum(map(len, compared[-1])) == 200, "as many of all parts together as of one"
+            found.append(len(set(rows.tolist()) & set(np.argsort(-products)[:10].tolist())) / 10)
             assert np.allclose(scores, products[rows], atol=1e-3) and (np.diff(scores) <= 0).all()
     assert np.mean(found) > 0.9, "unturned it is .8"
 
