@@ -41,7 +41,7 @@ from data.store.rows import (
     decode,
     encode,
     file_columns,
-    frame_tables,
+    frame_rows,
     media_columns,
     one_of,
     segment_table,
@@ -172,8 +172,8 @@ class LanceStore(reader.Reader):
             fresh = list(enumerate(last.values(), start=self._next_edition))
             self._next_edition += len(fresh)
             frames = sum(len(rows.times_s) for _, rows in fresh)
-            for table in frame_tables(fresh, self._schemas["frames"]):
-                self._tables["frames"].add(table)
+            if frames:
+                self._tables["frames"].add(frame_rows(fresh, self._schemas["frames"]))
             for name, table in (
                 ("segments", segment_table(fresh, self._schemas["segments"])),
                 ("texts", text_table([(e, rows.texts) for e, rows in fresh], self._schemas["texts"])),

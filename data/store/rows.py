@@ -35,7 +35,7 @@ from data.types import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FRAMES_AT_ONCE = 1024  # in one commit: LanceDB holds several times what it is given until that is written
+FRAMES_AT_ONCE = 1024  # turned into rows: they are written in one commit, but never all in memory at once
 
 _UNSAFE = re.compile(r"[%\ud800-\udfff]")
 _ESCAPED = re.compile(r"%([0-9A-F]{4})")
@@ -288,27 +288,20 @@ def text_spans(table: pa.Table) -> list[TextSpan]:
     return spans
 
 
-def frame_tables(batch: Sequence[tuple[int, MediaRows]], schema: pa.Schema) -> Iterator[pa.Table]:
-    """Frames of each medium in order of time, FRAMES_AT_ONCE at most a table: never all of them in memory again."""
+def frame_rows(batch: Sequence[tuple[int, MediaRows]], schema: pa.Schema) -> pa.RecordBatchReader:
+    """Frames of each medium in order of time, made FRAMES_AT_ONCE as they are read: never all in memory again."""
     import pyarrow as pa
 
-    pieces: list[pa.Table] = []
-    held = 0
-    for edition, rows in batch:
-        order = np.argsort(rows.times_s, kind="stable")
-        for start in range(0, len(order), FRAMES_AT_ONCE):
-            some = order[start : start + FRAMES_AT_ONCE]
-            if held + len(some) > FRAMES_AT_ONCE:
-                yield pa.concat_tables(pieces).combine_chunks()
-                pieces, held = [], 0
-            pieces.append(_frame_table(edition, rows, some, schema))
-            held += len(some)
-    if held:
-        yield pa.concat_tables(pieces).combine_chunks()
+    def made() -> Iterator[pa.RecordBatch]:
+        for edition, rows in batch:
+            order = np.argsort(rows.times_s, kind="stable")
+            for start in range(0, len(order), FRAMES_AT_ONCE):
+                yield _some_frames(edition, rows, order[start : start + FRAMES_AT_ONCE], schema)
+
+    return pa.RecordBatchReader.from_batches(schema, made())
 
 
-def _frame_table(edition: int, rows: MediaRows, some: npt.NDArray[np.intp], schema: pa.Schema) -> pa.Table:
-    """Some frames of a medium."""
+def _some_frames(edition: int, rows: MediaRows, some: npt.NDArray[np.intp], schema: pa.Schema) -> pa.RecordBatch:
     import pyarrow as pa
 
     n, times_s = len(some), np.asarray(rows.times_s, dtype=np.float64)[some]
@@ -322,7 +315,7 @@ def _frame_table(edition: int, rows: MediaRows, some: npt.NDArray[np.intp], sche
     for field in list(schema)[len(columns) :]:
         half = rows.vectors[field.name.removeprefix("vec_")][some].astype(np.float16, copy=False)
         columns.append(pa.FixedSizeListArray.from_arrays(pa.array(half.ravel()), type=field.type))
-    return pa.Table.from_arrays(columns, schema=schema)
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def check(rows: MediaRows, models: Mapping[str, Mapping[str, Any]]) -> None:

@@ -101,7 +101,7 @@ def test_readers_see_whole_media_while_a_writer_runs(library):
 
 def test_a_long_medium_is_written_in_pieces_and_seen_when_whole(library, monkeypatch):
     monkeypatch.setattr(rows, "FRAMES_AT_ONCE", 4)
-    sizes, build = [], rows._frame_table
+    sizes, build = [], rows._some_frames
 
     def watched(edition, medium_rows, some, schema):
         assert not list(reader.media()), "nothing is seen while it is written"
@@ -110,7 +110,7 @@ def test_a_long_medium_is_written_in_pieces_and_seen_when_whole(library, monkeyp
             raise OSError("disk full")
         return build(edition, medium_rows, some, schema)
 
-    monkeypatch.setattr(rows, "_frame_table", watched)
+    monkeypatch.setattr(rows, "_some_frames", watched)
     batch = [medium("a", "/a", kind="image"), medium("b", "/b", seed=1, frames=10), medium("c", "/c", kind="image")]
     batch[1].times_s[:] = batch[1].times_s[::-1].copy()  # not in order of time
     with create_or_open(library, MODELS, profile="lite") as store:
