@@ -36,7 +36,8 @@ class Fusion:
 
     Attributes:
         mean, deviation: (parts, 1) of each part's similarities over the sample.
-        weights: (parts, 1), absolute values summing to 1; negative pushes away.
+        weights: (parts, 1); what is wanted sums to 1, so that a minus makes it no smaller beside what is told of it;
+            negative pushes away.
     """
 
     mean: npt.NDArray[np.float32]
@@ -72,10 +73,11 @@ class Fusion:
 def fit(sample: npt.NDArray[np.float32], weights: Sequence[float]) -> Fusion:
     """Args: sample: (parts, n) similarities of the library's frames, n >= 1; weights: (parts,), not all 0."""
     asked = np.asarray(weights, dtype=np.float32)[:, None]
+    wanted = float(asked[asked > 0].sum()) or float(np.abs(asked).sum())
     return Fusion(
         mean=sample.mean(axis=1, keepdims=True),
         deviation=np.maximum(sample.std(axis=1, keepdims=True), LEAST_DEVIATION),
-        weights=asked / max(float(np.abs(asked).sum()), 1e-9),
+        weights=asked / max(wanted, 1e-9),
     )
 
 

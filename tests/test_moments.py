@@ -65,6 +65,13 @@ def test_fusion_puts_parts_on_one_scale() -> None:
     assert int(np.argmax(fuse.fit(curves, [1, -1])(curves))) == 2
 
 
+def test_a_minus_leaves_what_is_wanted_as_high_as_it_was() -> None:
+    curves = np.stack([curve_of(0.1, 0.2, 0.3), curve_of(0.3, 0.1, 0.1)])
+    alone, beside = fuse.fit(curves[:1], [1])(curves[:1]), fuse.fit(curves, [1, -1])(curves)
+    assert beside[1:].tolist() == pytest.approx(alone[1:].tolist()) and beside[0] < alone[0]
+    assert fuse.fit(curves[1:], [-2]).weights.tolist() == [[-1]]
+
+
 def test_a_part_that_tells_nothing_apart_says_nothing() -> None:
     curves = np.stack([curve_of(0.3, 0.3, 0.3), curve_of(0.1, 0.2, 0.3)])
     fused = fuse.fit(curves, [1, 1])(curves)

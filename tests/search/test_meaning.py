@@ -130,3 +130,14 @@ def test_vectors_of_a_former_words_model_are_not_compared_and_it_is_said_once(
         assert "captions of 1 of the media" in record.getMessage() and "secondsight index" in record.getMessage()
         embed(settings, models)  # the next `index`
         assert channels(engine) == {"words", "meaning"} and len(caplog.records) == 1
+
+
+def test_a_minus_looks_at_what_a_caption_says(settings: Settings, models: ModelSet) -> None:
+    def found(question: str) -> list[str]:  # all look alike, so they are copies of one result
+        with SearchEngine(settings.library, models, settings) as engine:
+            (one,) = engine.search(question).moments
+            return [one.media.media_id, *sorted(item.media_id for item in one.same)]
+
+    assert found("a young dog") == ["dog", "car", "food", "sea", "tower"]
+    assert "dog" not in found("a young dog -blanket")
+    assert found("a young dog -motorway") == ["dog", "food", "sea", "tower"]
