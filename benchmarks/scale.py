@@ -176,7 +176,7 @@ def raw_faiss(folder: Path, n_media: int, kind: str) -> tuple[Search, float | No
     refined = round(REFINED_BY_ROOT * n**0.5)
     started = time.perf_counter()
     index = faiss.index_factory(DIM, kind, faiss.METRIC_INNER_PRODUCT)
-    index.train(np.concatenate([part[:: max(1, n // 64_000)] for part in parts]).astype(np.float32))
+    index.train(np.concatenate([part[:: max(1, round(n**0.5) // 64)] for part in parts]).astype(np.float32))
     for part in parts:
         for start in range(0, len(part), 32_768):
             index.add(part[start : start + 32_768].astype(np.float32))

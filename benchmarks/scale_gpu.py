@@ -1,17 +1,19 @@
-"""Ten million vectors from end to end: our store on the CPU beside exact search on a GPU, by torch and by FAISS.
+"""Ten million vectors: exact search on a GPU, by torch and by FAISS, and a library of ours for benchmarks.scale.
 
     python -m benchmarks.scale_gpu --rows 10000000 --folder /some/empty/folder
+    python -m benchmarks.scale --rows 10000000 --queries 100 --folder /the/same/folder --systems "second sight"
 
-Needs torch with CUDA and FAISS, of which faiss-gpu answers on the GPU too. Vectors as in benchmarks.scale, made on the
-GPU. What takes longer than --write-s to write is left out, and the rest measured.
+Needs torch with CUDA and FAISS, of which faiss-gpu answers on the GPU too. Vectors as in benchmarks.scale, and the
+truth, are made on the GPU.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,35 +21,29 @@ import faiss
 import numpy as np
 import torch
 
-from benchmarks.scale import DIM, FRAMES_A_MEDIUM, FRAMES_A_SCENE, MODELS, SHARES, TOPICS, K, held_mb, kept
-from data.store.base import Condition, FileRow, Filter, MediaRows
-from data.store.lance import create_or_open, open_reader
+from benchmarks.scale import DIM, FRAMES_A_MEDIUM, FRAMES_A_SCENE, MODELS, SHARES, TOPICS, K, kept, questions, topics
+from data.store.base import FileRow, MediaRows
+from data.store.create import size_bytes
+from data.store.lance import create_or_open
 from data.types import MediaInfo, Segment
 
 TOGETHER = 100  # queries at once
-MEDIA_AT_ONCE = 64
+MEDIA_AT_ONCE = 256
 STEP_ROWS = 500_000
 
 
-def vectors_of(rows: int, queries: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """(rows, DIM) float16 of frames, and (queries, DIM) of scenes that are not among them."""
+def vectors_of(rows: int) -> torch.Tensor:
+    """(rows, DIM) float16 of frames."""
     torch.manual_seed(0)
-    topics = torch.randn(TOPICS, DIM, device="cuda")
-
-    def made(scenes: int, each: int) -> torch.Tensor:
-        middles = topics[torch.randint(TOPICS, (scenes,), device="cuda")] + 0.8 * torch.randn(
-            scenes, DIM, device="cuda"
-        )
-        some = middles.repeat_interleave(each, 0)
-        some += 0.5 * torch.randn_like(some)
-        return torch.nn.functional.normalize(some).half()
-
-    asked = made(queries, 1)
+    middles = torch.from_numpy(topics()).cuda()
     out = torch.empty(rows, DIM, dtype=torch.half, device="cuda")
     for start in range(0, rows, STEP_ROWS):
         some = min(STEP_ROWS, rows - start)
-        out[start : start + some] = made(some // FRAMES_A_SCENE, FRAMES_A_SCENE)
-    return out, asked
+        of = middles[torch.randint(TOPICS, (some // FRAMES_A_SCENE,), device="cuda")]
+        made = (of + 0.8 * torch.randn_like(of)).repeat_interleave(FRAMES_A_SCENE, 0)
+        made += 0.5 * torch.randn_like(made)
+        out[start : start + some] = torch.nn.functional.normalize(made).half()
+    return out
 
 
 def timed(call: Callable[[int], Any], turns: int) -> tuple[float, float]:
@@ -61,14 +57,12 @@ def timed(call: Callable[[int], Any], turns: int) -> tuple[float, float]:
 
 
 def nearest_true(held: torch.Tensor, query: torch.Tensor, mask: torch.Tensor) -> list[int]:
-    near = (held @ query).masked_fill_(~mask, -2).topk(40 * K).indices  # in halves: nearly sorted
-    return near[(held[near].float() @ query.float()).topk(K).indices].tolist()
+    near = (held @ query.half()).masked_fill_(~mask, -2).topk(40 * K).indices  # in halves: nearly sorted
+    return near[(held[near].float() @ query).topk(K).indices].tolist()
 
 
-def on_gpu(held: torch.Tensor, asked: torch.Tensor) -> None:
+def on_gpu(held: torch.Tensor, asked: torch.Tensor, truth: Sequence[list[int]]) -> None:
     """One query and TOGETHER, from and to the host: torch's product, FAISS flat and FAISS lists, all in halves."""
-    questions, everything = asked.float().cpu(), torch.ones(len(held), dtype=torch.bool, device="cuda")
-    truth = [nearest_true(held, query, everything) for query in asked]
 
     def torch_flat(queries: np.ndarray) -> np.ndarray:
         return (held @ torch.from_numpy(queries).cuda().half().T).topk(K, 0).indices.T.cpu().numpy()
@@ -95,7 +89,7 @@ def on_gpu(held: torch.Tensor, asked: torch.Tensor) -> None:
                 index.add(held[start : start + STEP_ROWS].float().cpu().numpy())
             build_s[name] = round(time.perf_counter() - started, 1)
             systems[name] = lambda queries, index=index: index.search(queries, K)[1]
-    single, batch = questions.numpy(), questions.repeat(TOGETHER // len(questions) + 1, 1)[:TOGETHER].numpy()
+    single, batch = asked.numpy(), asked.repeat(TOGETHER // len(asked) + 1, 1)[:TOGETHER].numpy()
     for name, search in systems.items():
         found = sum(len(set(true) & set(rows)) for true, rows in zip(truth, search(single).tolist(), strict=True))
         row = {"gpu": name, "rows": len(held), "recall@10": round(found / K / len(truth), 3), "build_s": build_s[name]}
@@ -104,14 +98,13 @@ def on_gpu(held: torch.Tensor, asked: torch.Tensor) -> None:
         print(json.dumps(row), flush=True)
 
 
-def write(folder: Path, held: torch.Tensor, write_s: float) -> int:
-    """Write our library; returns the media written."""
+def write(folder: Path, held: torch.Tensor) -> None:
+    """Write our library and the truth as benchmarks.scale does."""
     n_media, started = len(held) // FRAMES_A_MEDIUM, time.perf_counter()
     times_s, of_frame = np.arange(FRAMES_A_MEDIUM) / 2, np.zeros(FRAMES_A_MEDIUM, np.int32)
     info = MediaInfo("video", 640, 360, FRAMES_A_MEDIUM / 2, "mp4", "h264")
-    with create_or_open(folder / "library", MODELS, profile="synthetic") as store:
-        done = 0
-        while done < n_media and time.perf_counter() - started < write_s:
+    with create_or_open(folder / "library", MODELS, profile="synthetic", bulk=True) as store:
+        for done in range(0, n_media, MEDIA_AT_ONCE):
             batch = []
             some = held[done * FRAMES_A_MEDIUM : (done + MEDIA_AT_ONCE) * FRAMES_A_MEDIUM].cpu().numpy()
             for i, vectors in enumerate(some.reshape(-1, FRAMES_A_MEDIUM, DIM), done):
@@ -124,32 +117,16 @@ def write(folder: Path, held: torch.Tensor, write_s: float) -> int:
                     )
                 )  # fmt: skip
             store.add(batch)
-            done += len(batch)
         written_s = time.perf_counter() - started
-    row = {"rows": done * FRAMES_A_MEDIUM, "write_s": round(written_s, 1)}
-    row |= {"rest_of_index_s": round(time.perf_counter() - started - written_s, 1), "memory_mb": held_mb()}
+    row = {"rows": len(held), "write_s": round(written_s, 1)}
+    row |= {"index_s": round(time.perf_counter() - started - written_s, 1)}
+    row |= {"size_mb": size_bytes(folder / "library") >> 20, "most_memory_mb": most_held_mb()}
     print(json.dumps(row), flush=True)
-    return done
 
 
-def on_cpu(folder: Path, held: torch.Tensor, asked: torch.Tensor, n_media: int) -> None:
-    store, questions = open_reader(folder / "library"), asked.float().cpu().numpy()
-    parts = [len(index.vectors) for index in store._open_indices("joint")]
-    print(json.dumps({"parts": parts, "size_mb": store.stats().size_on_disk_bytes >> 20}), flush=True)
-    for share in SHARES:
-        where = Filter() if share == 1 else Filter(conditions=(Condition(f"share{share}", "=", True),))
-        mask = torch.from_numpy(np.repeat(kept(len(held) // FRAMES_A_MEDIUM, share), FRAMES_A_MEDIUM)).cuda()
-        mask[n_media * FRAMES_A_MEDIUM :] = False
-        said: list[list[int]] = []
-
-        def search(turn: int, where: Filter = where, said: list[list[int]] = said) -> None:
-            hits = store.search_vectors("joint", questions[turn % len(questions)], K, where)
-            said.append([int(hit.media_id, 16) * FRAMES_A_MEDIUM + round((hit.time_s or 0) * 2) for hit in hits])
-
-        took_ms = timed(search, 2 * len(questions))
-        found = sum(len(set(nearest_true(held, q, mask)) & set(rows)) for q, rows in zip(asked, said, strict=False))
-        row = {"cpu": "second sight", "share": share, "recall@10": round(found / K / len(asked), 3), "ms": took_ms}
-        print(json.dumps(row | {"memory_mb": held_mb()}), flush=True)
+def most_held_mb() -> int:
+    """The most memory that this process has had, mapped files and the host's side of the GPU included, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def main() -> None:
@@ -157,12 +134,17 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--queries", type=int, default=100)
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--write-s", type=float, default=1e9)
     arguments = parser.parse_args()
-    n_media = arguments.rows // FRAMES_A_MEDIUM
-    held, asked = vectors_of(n_media * FRAMES_A_MEDIUM, arguments.queries)
-    on_gpu(held, asked)
-    on_cpu(arguments.folder, held, asked, write(arguments.folder, held, arguments.write_s))
+    n_media, folder = arguments.rows // FRAMES_A_MEDIUM, arguments.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    held, asked = vectors_of(n_media * FRAMES_A_MEDIUM), torch.from_numpy(questions(arguments.queries)).cuda()
+    truth = {}
+    for share in SHARES:
+        mask = torch.from_numpy(np.repeat(kept(n_media, share), FRAMES_A_MEDIUM)).cuda()
+        truth[str(share)] = [nearest_true(held, query, mask) for query in asked]
+    on_gpu(held, asked.cpu(), truth["1.0"])
+    write(folder, held)
+    np.savez(folder / "truth.npz", **{share: np.array(rows) for share, rows in truth.items()})
 
 
 if __name__ == "__main__":

@@ -54,13 +54,17 @@ __all__ = ["LanceStore", "Manifest", "create_or_open", "open_reader", "read_mani
 DELETED_AT_ONCE = 10_000
 
 
-def create_or_open(directory: Path, models: Mapping[str, Mapping[str, Any]], *, profile: str) -> LanceStore:
+def create_or_open(
+    directory: Path, models: Mapping[str, Mapping[str, Any]], *, profile: str, bulk: bool = False
+) -> LanceStore:
     """Open the library for writing, making it when there is none. It stays locked until it is closed.
 
     Args:
         directory: of the library: missing, empty, or a library.
         models: channel -> identity {"name", "revision", "dim", "metric", "preprocessing"}.
         profile: name of the set of models, for the manifest.
+        bulk: vectors are indexed once, when it is closed, and not as it grows: less work, and till then searches of
+            what is new are slow.
 
     Raises:
         LibraryBusy: another process is writing to it.
@@ -92,7 +96,7 @@ def create_or_open(directory: Path, models: Mapping[str, Mapping[str, Any]], *, 
         check_matches(directory, manifest, models)
         if (directory / NEW_TABLES).is_dir() and not (directory / TABLES).exists():
             os.rename(directory / NEW_TABLES, directory / TABLES)
-        return LanceStore(directory, manifest, lock)
+        return LanceStore(directory, manifest, lock, bulk)
     except BaseException:
         release(directory, lock)
         raise
@@ -138,9 +142,13 @@ class LanceStore(reader.Reader):
         manifest: what it was made with.
     """
 
-    def __init__(self, directory: Path, manifest: Manifest, lock: Any) -> None:
+    def __init__(self, directory: Path, manifest: Manifest, lock: Any, bulk: bool = False) -> None:
         super().__init__(directory, manifest)
-        self._lock, self._one_writer = lock, threading.RLock()  # not the readers' lock: no search waits for a write
+        self._bulk, self._lock, self._one_writer = (
+            bulk,
+            lock,
+            threading.RLock(),
+        )  # not the readers' lock: no search waits for a write
         self._next_edition = self._frames_since = 0
         self._changed = False
         self._beside = indices.Beside(lambda: reader.Reader(directory, manifest))
@@ -192,7 +200,7 @@ class LanceStore(reader.Reader):
             indices.tidy(self._tables)
             self._frames_since += frames
         most_outside = min(indices.rows_outside(each["dim"]) for each in self.manifest.models.values())
-        if self._frames_since > most_outside:
+        if self._frames_since > most_outside and not self._bulk:
             self._frames_since = 0
             self._beside.start(most_outside)
 
