@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import shlex
+from collections.abc import Set
 from typing import TYPE_CHECKING
 
 from data.errors import IndexMismatch, ModelError
@@ -12,6 +15,9 @@ if TYPE_CHECKING:
     from data.settings import Settings
     from models.base import ModelSet
     from search.engine import SearchEngine
+
+
+_EXTRA_OF = {"faster_whisper": "speech", "rapidocr": "ocr", "httpx": "server", "torch": "qwen"}
 
 
 def talking(settings: Settings) -> ModelSet:
@@ -50,6 +56,33 @@ def lacking(profile: str, what: str) -> ModelError:
         f"The profile {plain(profile, 200)!r} has no model to {what}.",
         remedy="Use one that has: --models qwen3-vl on a GPU, or --models server:http://HOST:PORT/v1.",
     )
+
+
+def remedies(settings: Settings, quotable: bool) -> list[tuple[str, str]]:
+    """Where no model answers: (what can be had, the commands that bring it).
+
+    Args:
+        quotable: the library holds sentences.
+    """
+    library = f"--library {shlex.quote(str(settings.library))}"
+    page = f"secondsight ui {library}"
+    missing = {extra for module, extra in _EXTRA_OF.items() if importlib.util.find_spec(module) is None}
+
+    def commands(*lines: str, needs: Set[str]) -> str:
+        extras = ",".join(sorted(needs & missing))
+        return "\n".join(([f"pip install 'secondsight[{extras}]'"] if extras else []) + list(lines))
+
+    said = (
+        "More of what is said and written to quote" if quotable else "What is said and written in the films, to quote"
+    )
+    index = commands(f"secondsight index PATH --speech --screen {library}", needs={"speech", "ocr"})
+    server = commands(f"SECONDSIGHT_MODELS=server:http://127.0.0.1:8000/v1 {page}", needs={"server"})
+    gpu = commands(f"SECONDSIGHT_MODELS=qwen3-vl {page}", needs={"qwen"})
+    return [
+        (said, index),
+        ("Answers by a model server that you run (vLLM, llama.cpp, Ollama ...)", server),
+        ("Answers by a model on this machine's own GPU", gpu),
+    ]
 
 
 def paragraphs(text: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from tests.models_server.fake import FakeServer
 from ui import api
 from ui.app import held, routes
+from ui.talking import remedies
 
 MAIN = str(Path(routes.__file__).with_name("main.py"))
 
@@ -27,7 +29,9 @@ def ask(question: str) -> AppTest:
 
 def texts(page: AppTest) -> str:
     return "\n".join(
-        str(element.value) for kind in (page.markdown, page.caption, page.info, page.error) for element in kind
+        str(element.value)
+        for kind in (page.markdown, page.caption, page.info, page.warning, page.error)
+        for element in kind
     )
 
 
@@ -65,7 +69,29 @@ def test_what_goes_wrong_is_one_line(here: Path, fake: FakeServer, monkeypatch: 
     fake.missing = ("/chat/completions",)
     monkeypatch.setenv("SECONDSIGHT_MODELS", f"server:{fake.url}")
     page = ask("what is the price?")
-    assert len(page.error) == 1 and "model server" in page.error[0].value
+    assert not page.error and "Quoted, not put in words by a model\\. The model server" in texts(page).replace(
+        ". ", "\\. "
+    )
+    assert "ninety dollars" in texts(page) and page.session_state.asked_spots, "the page stays of use"
+
+
+def test_without_a_model_what_is_missing_is_told_with_its_remedy(
+    here: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    library = str(held.settings().library)
+    page = ask("plain yellow")
+    assert not page.error and page.session_state.asked_spots, "what looks like it is found"
+    assert "No language model is set up here" in page.warning[0].value.replace("\\", "")
+    told = "\n".join(code.value for code in page.code)
+    assert f"SECONDSIGHT_MODELS=server:http://127.0.0.1:8000/v1 secondsight ui --library {library}" in told
+    assert f"secondsight index PATH --speech --screen --library {library}" in told
+    assert not ask("what did he say about the price?").warning, "an answer needs no remedy"
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    commands = [commands for _, commands in remedies(held.settings(), quotable=False)]
+    assert [line.splitlines()[0] for line in commands] == [
+        "pip install 'secondsight[ocr,speech]'", "pip install 'secondsight[server]'", "pip install 'secondsight[qwen]'",
+    ]  # fmt: skip
+    assert "secondsight ui" in page.code[1].value
 
 
 def test_an_empty_library_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

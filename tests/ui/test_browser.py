@@ -189,5 +189,26 @@ def test_small_text_can_be_read(browser: Any, server: str, scheme: str) -> None:
     context.close()
 
 
+def test_the_library_fits_a_phone(browser: Any, server: str) -> None:
+    """Every fact of every file is read without a table that is cut at the edge; on a wide screen the table is back."""
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    page.goto(f"{server}/library")
+    film = page.get_by_text("video · 00:08.0 · ")
+    film.wait_for()
+    box = film.bounding_box()
+    assert (
+        box["x"] >= 0
+        and box["x"] + box["width"] <= 390
+        and not page.locator("[data-testid=stDataFrame]:visible").count()
+    )
+    assert page.get_by_text("is named like a video").is_visible()
+    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.locator("[data-testid=stDataFrame]:visible").first.wait_for()
+    assert not film.is_visible()
+    context.close()
+
+
 def test_names_are_shown_as_text(page: Any) -> None:
     assert page.locator(".card .name", has_text="odd [bold]name[red]").count() == 1

@@ -78,8 +78,15 @@ def test_words_are_answered_and_no_match_is_said(page_library: Shelf) -> None:
     page = run_page()
     page.text_input(key="q").set_value("quarterly tax forms signed by two lawyers").run()
     assert not page.exception
-    assert "Nothing in this library seems to match" in page.info[0].value
-    assert page.session_state.spots and "results in" in texts(page)
+    assert page.info[0].value.startswith("**Nothing here matches** “quarterly tax forms")
+    assert not page.session_state.spots and "result" not in texts(page), "the nearest are folded away"
+    page.button(key="show_near").click().run()
+    assert page.session_state.spots and "The nearest: none of them a match" in texts(page)
+    assert "show_near" not in [button.key for button in page.button]
+    page.text_input(key="q").set_value("quarterly tax forms signed by three lawyers").run()
+    assert page.info and not page.session_state.spots, "folded away again"
+    page.text_input(key="q").set_value("a plain red picture").run()
+    assert not page.info and page.session_state.spots and "results in" in texts(page)
 
 
 def test_a_verdict_changes_the_answer_at_once_and_is_kept(page_library: Shelf) -> None:
@@ -106,7 +113,7 @@ def test_the_limit_that_left_nothing_is_dropped_by_a_click(page_library: Shelf) 
     page = run_page()
     page.text_input(key="q").set_value("a plain red picture duration>5").run()
     page.button_group(key="kinds").set_value(["gif"]).run()
-    assert "Nothing in this library seems to match" in page.info[0].value
+    assert "Nothing here matches" in page.info[0].value
     labels = [button.label for button in page.button if button.key and button.key.startswith("loose")]
     assert labels and all("without" in label for label in labels)
     page.button(key="loose 0").click().run()
@@ -225,7 +232,22 @@ def test_the_library_page(page_library: Shelf) -> None:
     assert not page.exception
     facts = {metric.label: metric.value for metric in page.metric}
     assert (facts["Videos"], facts["GIFs"], facts["Images"]) == ("1", "1", "2")
-    assert "fake.mp4" in page.dataframe[0].value["Reason"][0] and len(page.dataframe[1].value) == 4
+    failed, files = (table.value for table in page.dataframe)
+    assert failed["File"][0] == "fake.mp4" and failed["Reason"][0].startswith("is named like a video")
+    assert len(files) == 4
+
+
+def test_the_library_page_lists_on_a_phone_what_the_table_holds(
+    page_library: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = run_page().switch_page("views/library.py")
+    page.session_state.shown_files = 3
+    page.run()
+    listed = [one.value for one in page.markdown]
+    assert listed[0].startswith("**fake\\.mp4**  \nis named like") and len(listed) == 1 + 3
+    assert "**film\\.mp4**  \nvideo · 00\\:08\\.0 · " in "".join(listed)
+    page.button(key="more_files").click().run()
+    assert len(page.markdown) == 1 + 4 and not page.button
 
 
 def test_ranges_of_a_file_over_200_mb(client: TestClient, items: dict[str, MediaItem]) -> None:

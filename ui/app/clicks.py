@@ -34,6 +34,7 @@ def start() -> bool:
         "picking_s": None,
         "pointing": False,
         "k": PAGE,
+        "near": False,
         "spots": [],
         "judged": Judged(),
     }
@@ -104,8 +105,7 @@ def _spot_at(item: MediaItem, second: str) -> Spot:
 
 def like(spot: Spot, at_s: float | None, box: Box | None = None) -> None:
     state.reference = Reference(spot.item.path.name, spot.item.media_id, at_s, box)
-    state.k, state.judged = PAGE, Judged()
-    close()
+    on_question()
 
 
 def judge(spot: Spot, good: bool) -> None:
@@ -160,7 +160,8 @@ def on_picker() -> None:
 
 
 def on_question() -> None:
-    state.k, state.judged = PAGE, Judged()
+    """What belongs to the question before is forgotten."""
+    state.k, state.near, state.judged = PAGE, False, Judged()
     close()
 
 

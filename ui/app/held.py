@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data import settings as configuration
-from data.errors import MissingMedia, SecondSightError
+from data.errors import MissingMedia, ModelError, SecondSightError, UsageError
 from data.settings import Settings
 from data.store.manifest import read_manifest
 from data.types import Box, MediaItem
@@ -63,15 +63,18 @@ def _open(library: str, created_at: str) -> SearchEngine:
     return opened
 
 
-def ask(question: str, scope: Scope | None) -> Reply:
+def ask(question: str, scope: Scope | None, *, by_model: bool = True) -> Reply:
     """An answer out of the library, by the model that talks about it, where there is one.
+
+    Args:
+        by_model: whether to ask it; otherwise the library's own sentences are the answer.
 
     Raises:
         LibraryError, ModelError: the library or the model cannot be used.
     """
     from search.ask import answered, prepared, quoted
 
-    answerer = _talking().answerer
+    answerer = _talking().answerer if by_model else None
     with engine() as held:
         if answerer is None:
             return quoted(held, question, scope)
@@ -79,14 +82,16 @@ def ask(question: str, scope: Scope | None) -> Reply:
     return answered(found, answerer)  # others may search while the model writes
 
 
-def who_answers() -> str:
-    """One sentence on what answers: a model, or the library's own sentences."""
-    if _talking().answerer is not None:
-        return "A model looks at the moments that bear on the question, and answers from nothing else."
-    return (
-        "Without a language model, the library's own sentences are quoted: what is said, written or described. "
-        "Set SECONDSIGHT_MODELS to a profile that answers."
-    )
+def lacks_model() -> str:
+    """What keeps a model from answering, in a sentence; "" where nothing is known to.
+
+    Raises:
+        LibraryError: there is no library.
+    """
+    try:
+        return "" if _talking().answerer is not None else "No language model is set up here."
+    except (ModelError, UsageError) as error:
+        return str(error)
 
 
 def can_point() -> bool:

@@ -16,6 +16,9 @@ st.html(
     [data-testid="stMainBlockContainer"] { max-width: 1320px; padding-top: 4.5rem; padding-bottom: 4rem; }
     @media (max-width: 640px) { [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; } }
     @media (max-width: 640px) { .st-key-question > :first-child { flex: 1 1 100% !important; } }
+    [class*="st-key-narrow_"] { display: none; gap: .75rem; overflow-wrap: anywhere; }
+    @media (max-width: 640px) { [class*="st-key-narrow_"] { display: flex; } }
+    @media (max-width: 640px) { [class*="st-key-wide_"] { display: none; } }
     [data-testid="stHeaderActionElements"] { display: none; }
     </style>"""
 )

@@ -6,13 +6,13 @@ from typing import Any
 
 import streamlit as st
 
-from data.errors import SecondSightError
+from data.errors import ModelError, SecondSightError
 from search.ask import Reply, Source
 from search.scope import stretch_of
 from ui.app import components, held, shown
 from ui.app.asking import Reference
 from ui.app.shown import Spot, clicked, markdown
-from ui.talking import paragraphs
+from ui.talking import paragraphs, remedies
 from ui.text import stretch, timecode
 
 state = st.session_state
@@ -79,13 +79,32 @@ def _question() -> str:
     return text.strip()
 
 
-def _reply(question: str, only: Spot | None) -> Reply:
-    """The answer; the last one of this session is kept."""
+def _reply(question: str, only: Spot | None) -> tuple[Reply, str]:
+    """The answer, and what kept the model from giving it; the last one of this session is kept."""
     key = question, only.item.media_id if only is not None else ""
     if state.asked is None or state.asked[0] != key:
+        scope = None if only is None else stretch_of(only.item)
         with st.spinner("Looking …", show_time=True):
-            state.asked = key, held.ask(question, None if only is None else stretch_of(only.item))
-    return state.asked[1]
+            lacking = held.lacks_model()
+            try:
+                reply = held.ask(question, scope, by_model=not lacking)
+            except ModelError as error:
+                lacking, reply = str(error), held.ask(question, scope, by_model=False)
+        state.asked = key, reply, lacking
+    return state.asked[1:]
+
+
+def _without_model(lacking: str) -> None:
+    """What is missing for an answer in a model's words, and how to add it."""
+    quotable = held.reader().stats().texts > 0
+    quoted = "Until then the library's own sentences are quoted: what is said, written or described."
+    if not quotable:
+        quoted = "Nor does this library hold sentences to quote. What looks like the question is found all the same."
+    st.warning(markdown(f"{lacking} {quoted}", 2000), icon=":material/info:")
+    with st.expander("How to add it", expanded=not quotable):
+        for what, commands in remedies(held.settings(), quotable):
+            st.caption(f"{what}:")
+            st.code(commands, language="bash", wrap_lines=True)
 
 
 def _answer(reply: Reply) -> None:
@@ -141,9 +160,15 @@ def page() -> None:
             with above:
                 _panel(state.asked_open)
         if question:
-            _answer(_reply(question, only))
+            reply, lacking = _reply(question, only)
+            _answer(reply)
         else:
-            st.caption("The answer names the seconds it rests on. " + held.who_answers())
+            st.caption("The answer names the seconds it rests on.")
+            reply, lacking = None, held.lacks_model()
+        if lacking and reply is not None and reply.answered:
+            st.caption(f"Quoted, not put in words by a model. {markdown(lacking, 2000)}")
+        elif lacking:
+            _without_model(lacking)
     except SecondSightError as error:
         st.error(markdown(error, 2000), icon=":material/error:")
 

@@ -9,7 +9,28 @@ import streamlit as st
 from data.errors import LibraryNotFound, SecondSightError
 from ui.app import held
 from ui.app.shown import markdown
-from ui.text import failure_text, plain, size_text, timecode
+from ui.text import plain, reason_text, size_text, timecode
+
+LISTED = 50  # files a phone is shown at once
+
+
+def _table(name: str, rows: list[dict[str, str]]) -> None:
+    """A table, and on a phone, where its columns would be cut, a list; the style sheet shows one of the two."""
+    with st.container(key=f"wide_{name}"):
+        st.dataframe(rows, hide_index=True, width="stretch")
+    with st.container(key=f"narrow_{name}"):
+        shown = st.session_state.setdefault(f"shown_{name}", LISTED)
+        for row in rows[:shown]:
+            title, *facts, last = (markdown(value, 1000) for value in row.values())
+            first = " · ".join(fact for fact in facts if fact)
+            st.markdown("  \n".join(filter(None, (f"**{title}**", first, f":small[{last}]"))))
+        if shown < len(rows):
+            more = f"More ({len(rows) - shown:,} left)"
+            st.button(more, key=f"more_{name}", width="stretch", on_click=_show_more, args=(name,))
+
+
+def _show_more(name: str) -> None:
+    st.session_state[f"shown_{name}"] += LISTED
 
 
 def page() -> None:
@@ -41,11 +62,15 @@ def page() -> None:
     failed = [row for row in rows if row.reason]
     if failed:
         st.subheader(f"Could not be used ({len(failed)})")
-        st.dataframe(
-            [{"File": plain(Path(row.path).name, 200), "Reason": failure_text(row.path, row.reason)} for row in failed],
-            hide_index=True,
-            width="stretch",
-        )
+        told = [
+            {
+                "File": plain(Path(row.path).name, 200),
+                "Reason": reason_text(row.path, row.reason),
+                "Folder": plain(Path(row.path).parent, 1000),
+            }
+            for row in failed
+        ]
+        _table("failed", told)
     st.subheader(f"Files ({len(rows) - len(failed):,})")
     table = []
     for row in rows:
@@ -54,7 +79,7 @@ def page() -> None:
             continue
         table.append(
             {
-                "File": plain(Path(row.path).name, 200),  # first: a phone shows two columns
+                "File": plain(Path(row.path).name, 200),
                 "Kind": item.info.kind,
                 "Length": "" if item.info.duration_s is None else timecode(item.info.duration_s),
                 "Size": f"{item.info.width} × {item.info.height}",
@@ -62,7 +87,7 @@ def page() -> None:
                 "Folder": plain(Path(row.path).parent, 1000),
             }
         )
-    st.dataframe(table, hide_index=True, width="stretch")
+    _table("files", table)
     models = ", ".join(f"{identity['name']} ({identity['revision']})" for identity in manifest.models.values())
     st.caption(
         markdown(

@@ -113,8 +113,16 @@ def _results(text: str, reference: Reference | None, kinds: list[str], group_by:
     clicks.settle(spots)
     if response.no_match:
         asked = (f"“{text}”" if text else "", f"what looks like {reference.title}" if reference else "")
-        _no_match(" and ".join(filter(None, asked)), bool(spots), loose)
-    st.caption(_told(response))
+        _no_match(" and ".join(filter(None, asked)), loose)
+        if spots and not state.near:  # what does not match is not in the way of who looks for something else
+            near, told = (lambda: state.update(near=True)), f"Show the nearest {len(spots)}, none of them a match"
+            st.button(told, key="show_near", icon=":material/expand_more:", type="tertiary", on_click=near)
+            spots = []
+        if not spots:
+            return _grid([])
+        st.subheader("The nearest: none of them a match")
+    else:
+        st.caption(_told(response))
     scores = [moment.score for moment in response.moments]
     likely = response.matches
     # The line under what is likely can only be drawn where the order is that of the scores.
@@ -124,10 +132,9 @@ def _results(text: str, reference: Reference | None, kinds: list[str], group_by:
         st.button("More results", on_click=lambda: state.update(k=state.k + clicks.PAGE), width="stretch")
 
 
-def _no_match(asked: str, near: bool, loose: list[Without]) -> None:
-    nearest = " The nearest are below, as such." if near else ""
+def _no_match(asked: str, loose: list[Without]) -> None:
     other = "" if loose else " Other words may help: name what is to be seen, in English or Chinese."
-    st.info(f"Nothing in this library seems to match {markdown(asked)}.{nearest}{other}", icon=":material/search_off:")
+    st.info(f"**Nothing here matches** {markdown(asked)}.{other}", icon=":material/search_off:")
     with st.container(horizontal=True, gap="small"):
         for place, one in enumerate(loose):
             label = f"{matches_without(one)} {markdown(one.limit, 80)}"
