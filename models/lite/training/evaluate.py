@@ -13,6 +13,7 @@ from models.lite.training import material, texts
 from models.lite.training.material import Floats
 
 RANKS = (1, 5, 10)
+Embed = Callable[[Sequence[str]], Floats]
 
 
 def asked(work: Path, number: int) -> dict[str, tuple[list[str], npt.NDArray[np.int64], Floats]]:
@@ -45,7 +46,7 @@ def recall(vectors: Floats, truth: npt.NDArray[np.int64], photos: Floats) -> lis
 
 def table(
     questions: Mapping[Any, tuple[list[str], npt.NDArray[np.int64], Floats]],
-    embedders: Mapping[str, Callable[[Sequence[str]], Floats]],
+    embedders: Mapping[str, Embed],
 ) -> dict[str, dict[str, list[float]]]:
     """Embedder -> kind -> recalls."""
     return {

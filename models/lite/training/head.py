@@ -1,10 +1,14 @@
-"""The sentence encoder's head: a linear map and 1,024 hidden units, contrastive on real pairs. Needs torch, no GPU."""
+"""The sentence encoder's head: a linear map and 1,024 hidden units, contrastive on real pairs. Needs torch, no GPU.
+And what is known of pictures at large: the mean that is taken from each, and a background to measure matches by."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from models.lite.training import material, texts
 from models.lite.training.material import Floats, Material
 
 HIDDEN, STEPS, BATCH, RATE, DECAY = 1024, 1500, 512, 1e-3, 0.2
@@ -61,3 +65,12 @@ def train(material: Material, steps: int = STEPS, seed: int = 0) -> dict[str, Fl
         schedule.step()
     held = {"a": straight.weight.T, "b": into.weight.T, "b_bias": into.bias, "c": out.weight.T, "c_bias": out.bias}
     return {"text_mean": mean} | {name: weight.detach().numpy() for name, weight in held.items()}
+
+
+def pictures(work: Path, number: int | None) -> dict[str, Floats]:
+    """image_mean: (512,) of all photographs of the run; background: every second of them, less the mean, unit."""
+    both = [part["image_vectors"].astype(np.float32) for part in texts.alignment(work)]
+    captioned, named, _, _ = material.fold(number, len(both[0]), material.held_out(len(both[0])))
+    some = np.concatenate([both[0][captioned], both[1][named]])
+    mean = some.mean(axis=0)
+    return {"image_mean": mean, "background": material.unit(some - mean)[::2]}

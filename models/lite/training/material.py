@@ -17,8 +17,9 @@ from models.lite.training import sentences, texts
 
 SOURCES = (
     "flickr8k", "imagenet", "emoji", "stamps", "furniture", "clipart", "wordnet", "cedict", "lexicon", "recombined",
-    "translated", "mpnet",
+    "translated", "neighbours", "mpnet",
 )  # fmt: skip
+REAL_CAPTION = 3  # times that a real Chinese caption counts among the translated ones
 RECOMBINED = 150_000
 DIM = 512
 PROMPTS = ("{}", "a photo of a {}", "a picture of {}")
@@ -47,6 +48,7 @@ class Material:
         drawn: rows of drawn.npy of the first texts; meaning: of what each means, -1 when it is no noun.
         read: what the teacher's language model reads for each text: with its meaning, when it has one.
         chinese: (text, row of english); the dictionary's apart, whose words are many and rough.
+        translated: (text, row of english, captioned photograph, below 0 when it tells of none).
         unseen: captions of held-out photographs, which only the evaluation of the teacher asks for.
         captions, captions_zh, names: of the training photographs.
     """
@@ -59,7 +61,7 @@ class Material:
     unseen: npt.NDArray[np.bool_]
     chinese: list[tuple[str, int]]
     dictionary: list[tuple[str, int]]
-    translated: list[tuple[str, int]]
+    translated: list[tuple[str, int, int]]
     captions: Pairs
     captions_zh: Pairs
     names: Pairs
@@ -113,7 +115,8 @@ def load(work: Path, number: int | None, without: Sequence[str] = (), seed: int 
         if given(origins) or text in kept_out
     ]  # fmt: skip
     english = [held["drawn"][row][0] for row in rows]
-    meant = [held["drawn"][row][2] if "wordnet" not in without else None for row in rows]
+    steadied = not {"wordnet", "neighbours"} & set(without)
+    meant = [held["drawn"][row][2] if steadied else None for row in rows]
     at_meaning = _meanings(held["drawn"])
     meaning = np.array([at_meaning[said] if said else -1 for said in meant], dtype=np.int64)
     place = {row: at for at, row in enumerate(rows)}
@@ -147,11 +150,13 @@ def load(work: Path, number: int | None, without: Sequence[str] = (), seed: int 
     left = {-2, *out_captioned.tolist()} if number is not None else set()
     if "flickr8k" in without:
         left = {-2, *range(len(photos))}
+    if number not in (None, 0):
+        left.add(-1)  # captions put together anew are made of fold 0's training captions
     translated = []
     if "translated" not in without:
-        for en, zh, image in texts.translated(work):
+        for en, zh, image, real in texts.translated(work):
             if image not in left and en not in kept_out:
-                translated.append((zh, row_of(en)))
+                translated += [(zh, row_of(en), image)] * (REAL_CAPTION if real else 1)
 
     pictures = _pictures(work, without)
     return Material(

@@ -98,12 +98,11 @@ def train(
     device: str,
     seed: int = 0,
     scale: float = 1.0,
-    rate: float = RATE,
 ) -> Encoder:
     """The tuned encoder, its weights averaged over the last steps.
 
     Args:
-        arrays: the weights to begin with; with head_w and head_b, when it goes on from a student.
+        arrays: the weights to begin with.
         taught: (n English texts, 512) the teacher's vectors.
         scale: of the batches.
     """
@@ -113,10 +112,10 @@ def train(
     sources = _sources(material, taught, device, scale)
     cuda = device.startswith("cuda")
     groups = [
-        {"params": list(model.w.parameters()), "peak": rate},
+        {"params": list(model.w.parameters()), "peak": RATE},
         {"params": list(model.head.parameters()), "peak": HEAD_RATE},
     ]
-    optimizer = torch.optim.AdamW(groups, lr=rate, weight_decay=DECAY, fused=cuda)
+    optimizer = torch.optim.AdamW(groups, lr=RATE, weight_decay=DECAY, fused=cuda)
     average = [weight.detach().clone() for weight in model.parameters()]
     net: Any = torch.compile(model, dynamic=False) if cuda else model
     by_length = [[s for s in sources if (s.ids.shape[1] <= _SHORT) == short] for short in (True, False)]
@@ -199,6 +198,9 @@ def _sources(material: Material, taught: Floats, device: str, scale: float) -> l
 
         real(material.captions, 128, REAL)
         real(material.captions_zh, 96, REAL)
+        told = [(zh, picture) for zh, _, picture in material.translated if picture >= 0]
+        shown = np.array([picture for _, picture in told], dtype=np.int64)
+        real(Pairs([zh for zh, _ in told], shown, material.captions.vectors, shown, chinese=True), 128, REAL)
         prompted = [prompt.format(name) for prompt in PROMPTS for name in material.names.texts]
         owner = np.tile(material.names.picture, len(PROMPTS))
         real(Pairs(prompted, owner, material.names.vectors, owner), 192, REAL, _SHORT)
@@ -224,7 +226,7 @@ def _sources(material: Material, taught: Floats, device: str, scale: float) -> l
         add([f"a photo of a {english[row]}" if row % 2 else f"a {english[row]}" for row in at], at, 192, 0.3, _SHORT)
         for pairs, batch, weight, longest in (
             (material.chinese, 768, 1.0, _LONGEST),
-            (material.translated, 1536, 1.0, _LONGEST),
+            ([(zh, row) for zh, row, _ in material.translated], 1024, 1.0, _LONGEST),
             (material.dictionary, 384, 0.6, _SHORT),
         ):
             add([zh for zh, _ in pairs], [row for _, row in pairs], batch, weight, longest)
@@ -241,18 +243,3 @@ def _sources(material: Material, taught: Floats, device: str, scale: float) -> l
                 _Source(ids, target, torch.tensor(unit(meant), device=device), None, max(4, int(96 * scale)), 0.4)
             )
     return out
-
-
-@torch.no_grad()
-def embed(model: Encoder, vocabulary: tuple[list[str], list[float]], texts: Sequence[str], device: str) -> Floats:
-    """(n texts) -> (n, 512) float32 unit."""
-    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("forkserver")) as pool:
-        parts = [texts[at : at + 5000] for at in range(0, len(texts), 5000)]
-        ids = torch.tensor(np.concatenate(list(pool.map(partial(encoded, vocabulary, longest=_LONGEST), parts))))
-    order = (ids != PAD).sum(1).argsort(stable=True)
-    out = torch.empty(len(ids), model.head.out_features)
-    for rows in order.split(2048):
-        some = ids[rows]
-        with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=device.startswith("cuda")):
-            out[rows] = model(some[:, : int((some != PAD).sum(1).max())].to(device)).float().cpu()
-    return out.numpy()

