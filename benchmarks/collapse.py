@@ -3,7 +3,7 @@ all of them find one picture. For ten kinds of ten words each, in two languages,
 
     python -m benchmarks.collapse --library DIR [--models lite]
 
-alike: mean cosine between two of a kind's ten. found: different pictures that come first for its ten. pairs: of its ten,
+alike: mean cosine between two of a kind's ten. found: different pictures that come first for them. pairs: of its ten,
 for how many the other language's word for it is the nearest of the other language's hundred. hub: most of the hundred
 that one picture comes first for.
 """
