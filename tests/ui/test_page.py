@@ -185,11 +185,14 @@ def test_a_film_is_asked_by_the_second_that_is_written(page_library: Shelf, tmp_
     film = write_video(tmp_path / "mine.mp4", ["blue", "red"], seconds_each=1)
     page = run_page()
     page.file_uploader(key="upload").set_value(("mine.mp4", film.read_bytes(), "video/mp4")).run()
-    assert not page.exception and "is a film" in page.error[0].value and "Write its second" in page.error[0].value
+    assert not page.exception and not page.error and "Which second of mine\\.mp4?" in page.info[0].value
+    assert not page.session_state.spots
     page.number_input(key="upload_s").set_value(1.5).run()
     assert not page.exception and not page.error and "Looks like **mine\\.mp4 at 00\\:01\\.5**" in texts(page)
     page.button_group(key="kinds").set_value(["image"]).run()
     assert page.session_state.spots[0].item.path.name == "red.png"
+    page.file_uploader(key="upload").set_value(("mine.png", film.read_bytes(), "image/png")).run()
+    assert not page.exception and "'mine\\.png\\' is a film" in page.error[0].value.replace("\\'", "'", 1)
 
 
 def test_an_upload_that_is_no_picture_is_one_line(page_library: Shelf) -> None:

@@ -166,15 +166,16 @@ def on_question() -> None:
 
 
 def on_upload() -> None:
-    uploaded = state.upload
-    at_s = state.get("upload_s") if has_seconds(uploaded) else None
-    state.reference = Reference(uploaded.name, at_s=at_s, upload=uploaded.getvalue()) if uploaded is not None else None
+    uploaded, state.reference = state.upload, None
+    if uploaded is not None:
+        at_s = state.get("upload_s") if kind_of(uploaded.name) in ("gif", "video") else None
+        state.reference = Reference(uploaded.name, at_s=at_s, upload=uploaded.getvalue())
     on_question()
 
 
-def has_seconds(uploaded: Any) -> bool:
-    """Whether an upload is a film or an animation, by its name."""
-    return uploaded is not None and MEDIA_EXTENSIONS.get(Path(uploaded.name).suffix.lower()) in ("gif", "video")
+def kind_of(name: str) -> str:
+    """What an upload is by its name: "image", "gif", "video", or "" for none of them."""
+    return MEDIA_EXTENSIONS.get(Path(name).suffix.lower(), "")
 
 
 def drop_reference() -> None:

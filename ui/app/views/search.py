@@ -52,7 +52,7 @@ def _question(is_new: bool) -> tuple[str, list[str], str]:
                 on_change=clicks.on_upload,
                 max_upload_size=50,
             )
-            if clicks.has_seconds(uploaded):
+            if uploaded is not None and clicks.kind_of(uploaded.name) in ("gif", "video"):
                 st.number_input(
                     "Its second", 0.0, value=None, step=1.0, format="%.1f", key="upload_s", placeholder="12.5",
                     on_change=clicks.on_upload,
@@ -107,6 +107,12 @@ def _reference_chip(reference: Reference) -> None:
 
 
 def _results(text: str, reference: Reference | None, kinds: list[str], group_by: str) -> None:
+    if reference and reference.upload and reference.at_s is None and clicks.kind_of(reference.label) == "video":
+        st.info(
+            f"Which second of {markdown(reference.title)}? Write it below the file, behind *Picture*.",
+            icon=":material/movie:",
+        )
+        return _grid([])
     with st.spinner("Searching …", show_time=False):
         response, loose = ask(text, reference, kinds, state.k, group_by=group_by, judged=state.judged)
     spots = [Spot.of_moment(moment) for moment in response.moments]
