@@ -215,7 +215,18 @@ def learned(
     start: Weights,
     grids: Sequence[Sequence[float]],
 ) -> Weights:
-    """Coordinate search: one weight after another to its best value on the grid, until a round betters nothing."""
+    """The best of coordinate searches from every value of the last weight, on which the others' best depends."""
+    found = [_climbed(rows, scores, (*start[:-1], last), grids) for last in grids[-1]]
+    return max(found, key=lambda weights: float(scores(weights)[rows].mean()))
+
+
+def _climbed(
+    rows: Sequence[int],
+    scores: Callable[[Weights], npt.NDArray[np.float64]],
+    start: Weights,
+    grids: Sequence[Sequence[float]],
+) -> Weights:
+    """One weight after another to its best value on the grid, until a round betters nothing."""
     rng = np.random.default_rng(SEED)
     best, height = start, float(scores(start)[rows].mean())
     for _ in range(4):
