@@ -10,7 +10,6 @@ import hmac
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,7 @@ from data.errors import (
 from data.types import Box, ImageQuery, MediaItem, SearchResponse
 from search.limits import Without
 from search.scope import stretch_of
+from ui import openapi
 from ui.app import held
 from ui.app.routes import OUR_NAMES, allow_hosts, clip_url, is_ours, play_url, still_url
 from ui.app.routes import routes as media_routes
@@ -57,18 +57,6 @@ _STATUS: tuple[tuple[type[SecondSightError], int], ...] = (  # the first that fi
     (LibraryError, 503),
     (ModelError, 503),
 )
-ADDRESSES = {  # told at the bare address; in full in docs/api.md
-    "/health": "whether questions can be answered",
-    "/api/search": "moments that match words (q), a picture (image, by POST), or both",
-    "/api/ask": "an answer to a question (q), with the seconds it rests on",
-    "/api/media": "what the library holds",
-    "/api/media/{media_id}": "all that is known of a medium",
-    "/api/media/{media_id}/similar": "what looks like it, of a video at its second (t)",
-    "/api/library": "counts, profile and models",
-    "/still/{media_id}": "a picture, at a second (t)",
-    "/clip/{media_id}": "a short clip round a second (t)",
-    "/play/{media_id}": "the file itself, by ranges",
-}
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
@@ -111,13 +99,9 @@ def routes() -> list[Route]:
         _route("/api/media/{media_id}/similar", _similar),
         _route("/api/search", _search, ("GET", "POST")),
         _route("/api/ask", _ask),
+        _route("/api/openapi.json", lambda *_: openapi.document()),
         _route("/api/{other:path}", _nothing),
     ]
-
-
-def _root(_: Request, __: Asked) -> dict[str, Any]:
-    """For whoever opens the bare address."""
-    return {"name": "Second Sight", "version": version("secondsight"), "docs": "docs/api.md", "addresses": ADDRESSES}
 
 
 def _health(_: Request, __: Asked) -> dict[str, Any]:
@@ -336,7 +320,7 @@ def application(key: str = "") -> Starlette:
     """The API and the media, without the page; with a key, only for those who send it."""
     needed = [Middleware(KeyNeeded, key=key)] if key else []
     return Starlette(
-        routes=[_route("/", _root), _route("/health", _health), *routes(), *media_routes()],
+        routes=[_route("/", lambda *_: openapi.overview()), _route("/health", _health), *routes(), *media_routes()],
         middleware=needed,
         exception_handlers={HTTPException: _as_json},
     )

@@ -86,10 +86,36 @@ def test_the_bare_address_tells_what_there_is(client: TestClient) -> None:
     told = client.get("/").json()
     assert told["name"] == "Second Sight" and told["version"]
     there = {route.path for route in client.app.routes} - {"/", "/api/{other:path}"}
-    assert set(told["addresses"]) == there
+    assert set(told["addresses"]) == there and {told["openapi"], told["health"]} <= there
     documented = (Path(api.__file__).parents[1] / told["docs"]).read_text("utf-8")
     for address in there:
         assert address.replace("{media_id}", "ID") in documented, address
+
+
+def test_the_openapi_document_is_what_is_answered(client: TestClient) -> None:
+    """Every address, every parameter with bounds is read and held to them, and an answer has what its schema asks."""
+    document = client.get("/api/openapi.json").json()
+    assert document["openapi"].startswith("3.1") and document["info"]["version"]
+    assert set(document["paths"]) == {route.path for route in client.app.routes} - {"/api/{other:path}"}
+    media = client.get("/api/media").json()["media"]
+    film = next(item["media_id"] for item in media if item["kind"] == "video")
+    asked, held_to = {"/api/search": "q=red&", "/api/ask": f"q=red&media={film}&"}, set()
+    for path, methods in document["paths"].items():
+        address = path.replace("{media_id}", film)
+        for parameter in methods["get"]["parameters"]:
+            schema, name = parameter["schema"], parameter["name"]
+            if name == "media_id" or not {"minimum", "pattern", "items", "enum"} & set(schema) or name == "mode":
+                continue
+            other = "t=1&" if "similar" in path and name != "t" else ""
+            wrong = client.get(f"{address}?{asked.get(path, '')}{other}{name}=-7")
+            assert wrong.status_code == 400 and wrong.json()["error"], (path, name)
+            held_to.add(name)
+    assert {"k", "kind", "t", "box", "color", "from", "to", "limit", "offset", "side"} == held_to
+    schemas = document["components"]["schemas"]
+    said = client.get("/api/search?q=red&k=2").json()
+    assert set(schemas["Moments"]["required"]) == set(schemas["Moments"]["properties"]) == set(said)
+    for one in said["results"]:
+        assert set(schemas["Moment"]["required"]) <= set(one) <= set(schemas["Moment"]["properties"])
 
 
 def test_health_is_that_of_the_library(client: TestClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

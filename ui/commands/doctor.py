@@ -201,7 +201,7 @@ def _library(settings: Settings) -> Iterator[Check]:
     except SecondSightError as error:
         yield Check("library", "fail", f"{settings.library}: {error.message}", error.remedy)
         return
-    held = f"{count(stats.files, 'file')}, {size_text(stats.size_on_disk_bytes)} on disk"
+    held = f"{count(stats.files - stats.failed, 'file')}, {size_text(stats.size_on_disk_bytes)} on disk"
     yield Check("library", "ok", f"{settings.library}: {held}")
     yield from made_with
     if stats.failed:

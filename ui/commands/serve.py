@@ -33,9 +33,7 @@ def run(library: Path | None, host: str, port: int, as_json: bool) -> None:
     if as_json:
         print_json({"url": url, "library": str(folder)})
     else:
-        err().print(
-            f"The API is at {url}/api/search?q=...; {url} tells what else there is. Ctrl-C ends it.", markup=False
-        )
+        err().print(f"The API is at {url} (Ctrl-C ends it).", markup=False)
     from ui import api
 
     api.serve(folder, host, port, key)
