@@ -94,8 +94,6 @@ def create_or_open(
             manifest = create_tables(directory, models, profile)
         manifest = _current_schema(directory, manifest)
         check_matches(directory, manifest, models)
-        if (directory / NEW_TABLES).is_dir() and not (directory / TABLES).exists():
-            os.rename(directory / NEW_TABLES, directory / TABLES)
         return LanceStore(directory, manifest, lock, bulk)
     except BaseException:
         release(directory, lock)
@@ -127,11 +125,13 @@ def open_reader(directory: Path, models: Mapping[str, Mapping[str, Any]] | None 
 
 
 def _current_schema(directory: Path, manifest: Manifest) -> Manifest:
+    """The manifest once the tables have their name, which a creation that was killed may not have given them, and are
+    of this schema. Needs the lock."""
     from data.store.migrate import upgrade
 
-    if manifest.schema_version == SCHEMA_VERSION:
-        return manifest
-    return upgrade(directory, manifest)
+    if (directory / NEW_TABLES).is_dir() and not (directory / TABLES).exists():
+        os.rename(directory / NEW_TABLES, directory / TABLES)
+    return manifest if manifest.schema_version == SCHEMA_VERSION else upgrade(directory, manifest)
 
 
 class LanceStore(reader.Reader):

@@ -1,8 +1,10 @@
 """A library of the first release opens in this one; library_v1.tar.gz was written by it (schema 1)."""
 
 import json
+import os
 import shutil
 import tarfile
+from contextlib import suppress
 from pathlib import Path
 
 import lancedb
@@ -113,6 +115,23 @@ def test_killed_at_any_step_it_goes_on(old, tmp_path, after):
             whole(store)
             assert store._tables["texts"].list_indices()
     assert step > 10  # 3 x 2 changes of columns, 2 tables, 1 index, the manifest
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_so_does_the_upgrade_of_a_library_whose_making_was_killed(old, tmp_path, after):
+    """Whole, but for the name of its tables: its manifest is old, and they are still tables.new."""
+    os.rename(old / "tables", old / "tables.new")
+    for step in range(1, 99):
+        copy = tmp_path / f"copy{step}"
+        shutil.copytree(old, copy)
+        with pytest.MonkeyPatch.context() as patch:
+            stop_at(patch, step, after=after)
+            with suppress(Killed):
+                (create_or_open(copy, MODELS, profile="lite") if step % 2 else open_reader(copy, MODELS)).close()
+                break
+        with create_or_open(copy, MODELS, profile="lite") as store:
+            whole(store)
+    assert step > 10 and sorted(path.name for path in copy.glob("tables*")) == ["tables"]
 
 
 @pytest.mark.parametrize("part", ["", "data", "_transactions", "_versions"])
