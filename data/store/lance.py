@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -129,8 +129,11 @@ def _current_schema(directory: Path, manifest: Manifest) -> Manifest:
     of this schema. Needs the lock."""
     from data.store.migrate import upgrade
 
-    if (directory / NEW_TABLES).is_dir() and not (directory / TABLES).exists():
-        os.rename(directory / NEW_TABLES, directory / TABLES)
+    tables = directory / TABLES
+    if (directory / NEW_TABLES).is_dir() and not (tables.is_dir() and os.listdir(tables)):
+        with suppress(FileNotFoundError):
+            tables.rmdir()  # empty: made by an earlier release that could not upgrade
+        os.rename(directory / NEW_TABLES, tables)
     return manifest if manifest.schema_version == SCHEMA_VERSION else upgrade(directory, manifest)
 
 
