@@ -52,9 +52,13 @@ def index_texts(texts: Any) -> None:
         texts.optimize(cleanup_older_than=KEEP_VERSIONS)
 
 
-def index_vectors(store: Reader, most_outside: int = LEFT_OUTSIDE) -> None:
+def index_vectors(store: Reader, most_outside: int = LEFT_OUTSIDE, *, in_one: bool = False) -> None:
     """Index the vectors of a library too large for memory, when more than so many of them, or a fifth, are not: by
-    FAISS where it is installed, otherwise in the database."""
+    FAISS where it is installed, otherwise in the database.
+
+    Args:
+        in_one: FAISS's indices, if there are several, are made one, which is searched sooner.
+    """
     media = store._current()
     for channel, model in store.manifest.models.items():
         folder, frames, dim = store._index_folder(channel), store._tables["frames"], int(model["dim"])
@@ -64,7 +68,7 @@ def index_vectors(store: Reader, most_outside: int = LEFT_OUTSIDE) -> None:
             _index_in_database(frames, vector_column(channel))
         else:
             parts = store._open_indices(channel)
-            kept = _kept(parts, media, most_outside)
+            kept = 0 if in_one and len(parts) > 1 else _kept(parts, media, most_outside)
             if kept is not None:
                 new = np.ones(len(media.editions), dtype=bool)
                 for index in parts[:kept]:

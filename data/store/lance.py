@@ -385,9 +385,9 @@ class LanceStore(reader.Reader):
             self._changed = True
 
     def optimize(self) -> None:
-        """Merge small pieces, drop old states, and bring the indices of words and vectors up to date."""
+        """Merge small pieces, drop old states, and bring the indices up to date, that of vectors in one piece."""
         self._beside.wait()
         with self._writing():
             indices.tidy(self._tables, most_fragments=0)
-            indices.index_vectors(self)
+            indices.index_vectors(self, in_one=True)
             indices.drop_old_states(self._tables)

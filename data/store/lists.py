@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-PROBED = 64  # times the root of all rows are looked at, at least: so many lists of one copy
+PROBED = 64  # times the root of a copy's rows are looked at, at least: so many lists
 REFINED = 4  # candidates compared with their vectors for each row wanted
 LEAST_REFINED = 400
 REFINED_BY_ROOT = 0.6  # times the root of all rows: the more there are, the more of them look alike in their codes
@@ -173,7 +173,8 @@ def nearest(
     """Editions, times and dot products of the k nearest rows of all copies, best first; fewer only when no more are
     allowed.
 
-    What is looked at depends on the rows of all copies, not on how many copies they are in.
+    The lists of all copies are ranked together, and as many candidates compared as of one copy of all rows. As many
+    lists are looked at as if each copy were searched alone, wherever the nearest are: of fewer rows, lists tell less.
 
     Args:
         query: (dim,).
@@ -186,7 +187,8 @@ def nearest(
         passed = [index._passed(let) for index, let in zip(parts, allowed, strict=True)]
         turned = {id(axes): _products(axes, query) for axes in {id(index.axes): index.axes for index in parts}.values()}
         of_part = [turned[id(index.axes)] for index in parts]
-        near, looked_at = _near_lists(parts, of_part, passed, PROBED * n**0.5, SEEN * refined)
+        roots = sum(len(index.vectors) ** 0.5 for index in parts)
+        near, looked_at = _near_lists(parts, of_part, passed, PROBED * roots, SEEN * refined * roots / n**0.5)
         rows = None
         if sum(each.count for each in passed) > refined + looked_at / CODES_A_ROW:
             rows = _candidates(parts, of_part, passed, near, refined)

@@ -47,7 +47,7 @@ class Verdict:
 
 
 def optimize(directory: Path) -> tuple[int, int]:
-    """Merge small pieces, drop old states, and bring the indices of words and vectors up to date.
+    """Merge small pieces, drop old states, and bring the indices up to date, that of vectors in one piece.
 
     Returns:
         Size on disk before and after, in bytes.

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -74,6 +75,13 @@ def test_no_search_and_no_write_waits_while_an_index_is_made(library, monkeypatc
     parts = open_reader(library)._open_indices("joint")
     sizes = [len(index.vectors) for index in parts]
     assert sizes == [10 * FRAMES, 2 * FRAMES], "what was written meanwhile is indexed at the end"
+    monkeypatch.setattr(indices, "KEEP_VERSIONS_OPTIMIZED", timedelta(milliseconds=1))
+    with create_or_open(library, MODELS, profile="lite") as store:
+        store.optimize()
+    (one,) = opened._open_indices("joint")
+    assert len(one.vectors) == 12 * FRAMES, "optimized, they are one"
+    hits = opened.search_vectors("joint", query, 20, Filter())
+    assert [(h.media_id, h.time_s) for h in hits[:3]] == [(m, t) for _, m, t in exact(added, query, 3, Filter())]
 
 
 def test_what_goes_wrong_beside_the_run_is_told_at_its_end(library, monkeypatch):
@@ -125,6 +133,24 @@ def test_codes_tell_near_from_far_whatever_the_axes(tmp_path, monkeypatch, sizes
             found.append(len(set(rows.tolist()) & set(np.argsort(-products)[:10].tolist())) / 10)
             assert np.allclose(scores, products[rows], atol=1e-3) and (np.diff(scores) <= 0).all()
     assert np.mean(found) > 0.9, "unturned it is .8"
+
+
+def test_bulk_writing_indexes_once_at_the_end(library, monkeypatch):
+    pytest.importorskip("faiss")
+    monkeypatch.setattr(reader, "MOST_RESIDENT_BYTES", 1000)
+    monkeypatch.setattr(faiss, "MOST_OUTSIDE_BYTES", 2 * 4 * DIM * (2 * FRAMES))
+    rng = np.random.default_rng(1)
+    with create_or_open(library, MODELS, profile="lite", bulk=True) as store:
+        added = [many(rng, i) for i in range(9)]
+        for rows in added:
+            store.add([rows])
+        store._beside.wait()
+        assert faiss.in_force(store._index_folder("joint")) == []
+        query = added[4].vectors["joint"][7]
+        expected = [(m, t) for _, m, t in exact(added, query, 3, Filter())]
+        assert [(h.media_id, h.time_s) for h in store.search_vectors("joint", query, 3, Filter())] == expected
+    (index,) = open_reader(library)._open_indices("joint")
+    assert len(index.vectors) == 9 * FRAMES
 
 
 def test_spans_within_another_are_not_in_force(tmp_path):
