@@ -348,7 +348,7 @@ class Reader:
         for media_id, path in zip(found["media_id"].to_pylist(), found["path"].to_pylist(), strict=True):
             paths[media_id].append(decode(path))
         # A medium whose only path was just given other content is about to go.
-        return [media_item(row, _present_first(paths[row["media_id"]])) for row in columns if row["media_id"] in paths]
+        return [media_item(row, paths[row["media_id"]]) for row in columns if row["media_id"] in paths]
 
     def _nearest(
         self, media: Media, channel: str, query: npt.NDArray[np.float32], k: int, where: Filter
@@ -398,8 +398,3 @@ def _hits(media: Media, channel: str, media_rows: Any, times_s: Any, scores: Any
 
 def _time(time_s: float) -> float | None:
     return None if time_s != time_s else time_s
-
-
-def _present_first(paths: Sequence[str]) -> list[str]:
-    ordered = sorted(paths)
-    return sorted(ordered, key=lambda path: not os.path.exists(path)) if len(ordered) > 1 else ordered

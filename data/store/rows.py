@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -201,7 +202,10 @@ def media_columns(rows: MediaRows, edition: int) -> dict[str, Any]:
 
 
 def media_item(row: Mapping[str, Any], paths: Sequence[str]) -> MediaItem:
-    """paths: all of them, that of a copy that exists first."""
+    """paths: all of them; the item's own is that of a copy that exists, where one does."""
+    ordered = sorted(paths)
+    if len(ordered) > 1:
+        ordered.sort(key=lambda path: not os.path.exists(path))
     info = MediaInfo(
         kind=row["kind"],
         width=row["width"],
@@ -215,7 +219,7 @@ def media_item(row: Mapping[str, Any], paths: Sequence[str]) -> MediaItem:
         captured_at=decode(row["captured_at"]),
         tags=json.loads(row["tags"]),
     )
-    path, *copies = map(Path, paths)
+    path, *copies = map(Path, ordered)
     fields = json.loads(row["fields"])
     return MediaItem(decode(row["media_id"]), path, info, row["size_bytes"], fields, tuple(copies))
 
