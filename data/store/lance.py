@@ -147,11 +147,8 @@ class LanceStore(reader.Reader):
 
     def __init__(self, directory: Path, manifest: Manifest, lock: Any, bulk: bool = False) -> None:
         super().__init__(directory, manifest)
-        self._bulk, self._lock, self._one_writer = (
-            bulk,
-            lock,
-            threading.RLock(),
-        )  # not the readers' lock: no search waits for a write
+        self._bulk, self._lock = bulk, lock
+        self._one_writer = threading.RLock()  # not the readers' lock: no search waits for a write
         self._next_edition = self._frames_since = 0
         self._changed = False
         self._beside = indices.Beside(lambda: reader.Reader(directory, manifest))

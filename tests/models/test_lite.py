@@ -11,7 +11,7 @@ import pytest
 
 from data import settings
 from models.lite import preprocess
-from models.lite.embedder import NOUNS_SHA256, TEXT_SHA256, LiteEmbedder
+from models.lite.embedder import HEAD_SHA256, NOUNS_SHA256, TEXT_SHA256, LiteEmbedder
 from models.lite.text import TextTower, dequantised
 from models.lite.tokenizer import EOS, UNKNOWN, Tokenizer
 from models.lite.training.export import quantised
@@ -107,8 +107,8 @@ def test_six_bits_keep_a_matrix() -> None:
 
 
 def test_the_weights_are_those_the_code_was_calibrated_for() -> None:
-    assert hashlib.sha256((files("models.lite") / "text.npz").read_bytes()).hexdigest() == TEXT_SHA256
-    assert hashlib.sha256((files("models.lite") / "nouns.npz").read_bytes()).hexdigest() == NOUNS_SHA256
+    for name, sha256 in (("text.npz", TEXT_SHA256), ("nouns.npz", NOUNS_SHA256), ("head.npz", HEAD_SHA256)):
+        assert hashlib.sha256((files("models.lite") / name).read_bytes()).hexdigest() == sha256, name
 
 
 PROBE = {  # one thing said twice, in English and in Chinese: no kind of query may collapse into another

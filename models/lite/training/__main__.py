@@ -35,6 +35,7 @@ from models.lite.training import (
     export,
     fetch,
     gather,
+    head,
     material,
     mpnet,
     small,
@@ -99,6 +100,7 @@ def main(argv: list[str] | None = None) -> None:
         rows = np.flatnonzero(taught_from.nouns)
         if len(rows):
             table.write([taught_from.english[row].lower() for row in rows], taught[rows], run / "nouns.npz")
+            _sign(run / "nouns.npz")
         place = {text: row for row, text in enumerate(taught_from.english)}
         known = {kind: questions[kind] for kind in ("en", "names") if kind in questions}
         found = evaluate.table(known, {"teacher": lambda some: taught[[place[text] for text in some]]})
@@ -114,14 +116,13 @@ def main(argv: list[str] | None = None) -> None:
             taught_from, run,
         )  # fmt: skip
     if "head" in stages:
-        from models.lite.training import head
-
         made = head.train(taught_from, 20 if args.small else head.STEPS, args.seed) | head.pictures(work, args.fold)
         np.savez_compressed(run / "head.npz", **{name: array.astype(np.float16) for name, array in made.items()})  # type: ignore[arg-type]
+        _sign(run / "head.npz")
     if "evaluate" in stages and questions:
         towers = _towers(run)
         _tell(run, evaluate.table(questions, towers))
-        fitted = calibrate.fit(questions, towers, calibrate.background(work, args.fold), args.seed)
+        fitted = calibrate.fit(questions, towers, head.pictures(work, args.fold)["background"], args.seed)
         calibrate.plot(fitted, run / "reliability.png")
         print(fitted, flush=True)
 
@@ -130,8 +131,12 @@ def _write(model: Any, taught_from: material.Material, run: Path) -> None:
     weights = {name: value.detach().float().cpu().numpy() for name, value in model.w.items()}
     weights |= {"head_w": model.head.weight.detach().cpu().numpy(), "head_b": model.head.bias.detach().cpu().numpy()}
     export.export(weights, *taught_from.vocabulary, run / "text.npz")
-    data = (run / "text.npz").read_bytes()
-    print(f"{run / 'text.npz'}: {len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()}", flush=True)
+    _sign(run / "text.npz")
+
+
+def _sign(file: Path) -> None:
+    data = file.read_bytes()
+    print(f"{file}: {len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()}", flush=True)
 
 
 def _pictures(work: Path, places: dict[str, Path], limit: int | None) -> None:

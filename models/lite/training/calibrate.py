@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.lite.training import evaluate, head
+from models.lite.training import evaluate
 from models.lite.training.material import Floats, unit
 
 AMONG = (10, 50)  # pictures, one of which is meant
@@ -32,11 +32,6 @@ class Fitted:
     bins: list[tuple[float, float, int]] = field(repr=False)  # mean probability, share that was right, how many
 
 
-def background(work: Path, number: int | None) -> Floats:
-    """(n, 512) what a run's matches are measured by."""
-    return head.pictures(work, number)["background"]
-
-
 def fit(
     questions: Mapping[Any, tuple[list[str], npt.NDArray[np.int64], Floats]],
     towers: Mapping[str, evaluate.Embed],
@@ -48,7 +43,7 @@ def fit(
     rng = np.random.default_rng(seed)
     embed = list(towers.values())[-1]
     pool = np.concatenate([questions["en"][2], questions["names"][2]])
-    rows = []
+    rows, asked = [], 0
     for kind, (texts, truth, _) in questions.items():
         some = rng.permutation(len(texts))[:_ASKED]
         vectors = unit(embed([texts[row] for row in some]))
@@ -58,11 +53,12 @@ def fit(
             scores = (pool @ vector - near.mean()) / near.std()
             for among in (*AMONG, _LARGE):
                 others = rng.choice(np.delete(np.arange(len(pool)), meant), min(among, len(pool)) - 1, replace=False)
-                rows.append((among, scores[meant], scores[others].max()))
+                rows.append((among, asked, scores[meant], scores[others].max()))
+            asked += 1
     held = np.array(rows)
-    auroc = {among: _auroc(*held[held[:, 0] == among, 1:].T) for among in (*AMONG, _LARGE)}
+    auroc = {among: _auroc(*held[held[:, 0] == among, 2:].T) for among in (*AMONG, _LARGE)}
     held = held[held[:, 0] < _LARGE]
-    first = rng.permutation(len(held)) % 2 == 0
+    first = (rng.permutation(asked) % 2 == 0)[held[:, 1].astype(int)]  # a question is all in one half
     slope, shift = _logistic(*_flat(held[first]))
     scores, right = _flat(held[~first])
     told = 1 / (1 + np.exp(-(slope * scores + shift)))
@@ -95,7 +91,7 @@ def plot(fitted: Fitted, file: Path) -> None:
 
 
 def _flat(rows: Floats) -> tuple[Floats, Floats]:
-    return rows[:, 1:].T.reshape(-1), np.repeat([1.0, 0.0], len(rows))
+    return rows[:, 2:].T.reshape(-1), np.repeat([1.0, 0.0], len(rows))
 
 
 def _logistic(scores: Floats, right: Floats) -> tuple[float, float]:
