@@ -43,8 +43,8 @@ def test_what_is_fitted_says_how_often_it_is_right(questions_and_tower, tmp_path
     questions, embed, unrelated = questions_and_tower
     fitted = calibrate.fit(questions, {"tower": embed}, unrelated)
     blind = calibrate.fit(questions, {"tower": lambda some: embed(some[::-1])}, unrelated)
-    assert fitted.slope > 0 and fitted.error < 0.1 and fitted.brier < 0.15 < 0.2 < blind.brier
-    assert fitted.auroc[10] > 0.9 and fitted.auroc[10] >= fitted.auroc[50] > blind.auroc[50]
+    assert fitted.slope > 0 and fitted.error < 0.1 and fitted.brier < 0.15
+    assert fitted.auroc[10] > 0.9 and fitted.auroc[10] >= fitted.auroc[50] > 0.8 and blind.auroc[50] < 0.6
     assert sum(count for _, _, count in fitted.bins) == pytest.approx(2 * 2 * COUNT, rel=0.2)
     calibrate.plot(fitted, tmp_path / "plot.png")
     with Image.open(tmp_path / "plot.png") as plot:
