@@ -21,7 +21,7 @@ class LostByChance(MissingMedia):
 
 
 class Silent(LostByChance):
-    """It was given up: by chance perhaps, but to wait again costs minutes, so it is done when that is asked for."""
+    """It was given up, by chance perhaps. To wait again costs minutes: who catches it says when that is done."""
 
 
 class Apart:
@@ -94,7 +94,7 @@ class Apart:
                 yield _until_end(answers)
         except Lost as error:
             if error.silent:
-                raise Silent(f"{error}; --retry-failed tries again") from None
+                raise Silent(str(error)) from None
             if error.by_chance:
                 raise LostByChance(f"{error}; the next run tries again") from None
             raise CorruptMedia(str(error)) from None

@@ -21,7 +21,7 @@ from data.errors import MediaError, MissingMedia
 from data.settings import Settings
 from data.store.base import Store
 from data.types import Frame, MediaItem, Pixels, Segment, TextSpan
-from indexer.apart import Apart
+from indexer.apart import Apart, Silent
 from indexer.discover import Failure
 from models.base import Caption, Captioner, Clip
 
@@ -190,6 +190,8 @@ def caption_media(
                     break
                 try:
                     run.add(item, segment, clip.result())
+                except Silent as error:
+                    run.abandon(item, f"{error}; the next run tries again")
                 except MissingMedia as error:  # away, not bad: it is tried again next time
                     run.abandon(item, str(error))
                 except MediaError as error:

@@ -11,7 +11,7 @@ from data.crops import HOW, STAGE, crops
 from data.errors import MediaError
 from data.store.base import MEANING, MediaRows, Store
 from data.types import MediaItem, TextSpan, Vectors
-from indexer.apart import Apart
+from indexer.apart import Apart, Silent
 from indexer.discover import Failure
 from models.base import ImageEmbedder
 
@@ -48,6 +48,9 @@ def embed_crops(
                 rgb = frame.rgb
                 assert rgb is not None, "asked for without luma, every frame has pixels"
                 pictures.append((item, rgb))
+            except Silent as error:
+                told = f"its parts cannot be looked at: {error}; the next run with --crops tries again"
+                failed.append(Failure(str(item.path), told))
             except (MediaError, OSError, ValueError) as error:  # ValueError: not one picture, which a still has
                 failed.append(Failure(str(item.path), f"its parts cannot be looked at: {error}"))
         boxes = [crops(rgb.shape[1], rgb.shape[0]) for _, rgb in pictures]

@@ -110,8 +110,10 @@ class _Run:
             try:
                 spans = self._heard(item, listen) if channel == "speech" else self._read(item)
             except Silent as error:
-                self.warnings.append(Failure(str(item.path), f"no {channel} text: {error}"))
-                spans, stage = [], f"{GAVE_UP}{stage}"
+                told = f"no new {channel} text: {error}; --retry-failed tries again"
+                self.warnings.append(Failure(str(item.path), told))
+                # What was there, of a former model or file of subtitles, is better than nothing.
+                spans, stage = self.store.texts(item.media_id, (channel,)), f"{GAVE_UP}{stage}"
             except (MissingMedia, OSError) as error:
                 self.warnings.append(Failure(str(item.path), f"no {channel} text: {error}"))
                 continue
@@ -124,8 +126,9 @@ class _Run:
             late = time.monotonic() - self._wrote_s > WRITE_EVERY_S
             if late or sum(map(len, self._finished.values())) >= WRITE_EVERY_MEDIA:
                 self._write()
-            self.media += bool(spans)
-            self.spans += len(spans)
+            if not stage.startswith(GAVE_UP):
+                self.media += bool(spans)
+                self.spans += len(spans)
         return True
 
     def _write(self) -> None:

@@ -229,8 +229,8 @@ class _Reader:
             weight = -token.weight if token.minus else token.weight
             if not token.name:
                 # An unwanted phrase is unwanted in the picture too; a wanted one has to be heard or read.
-                phrase = token.quoted and not token.minus
-                out.append(Term(token.value, "text" if phrase else "all", weight, phrase))
+                only_told = token.quoted and not token.minus
+                out.append(Term(token.value, "text" if only_told else "all", weight, token.quoted))
             elif token.op == ":" and token.name in _CHANNELS:
                 if _CHANNELS[token.name] == "color" and colors.parse(token.value) is None:
                     told = f"Use one of {', '.join(colors.NAMES)}, or #rrggbb."

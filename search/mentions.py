@@ -86,11 +86,11 @@ def in_texts(store: Store, mention: Mention, k: int, where: Filter) -> tuple[dic
 
 
 def everywhere_in_texts(store: Store, mention: Mention, k: int, where: Filter) -> dict[str, list[Place]]:
-    """As in_texts, every place there is. k: spans asked for at first."""
+    """As in_texts, every place that holds all the words: a coffee table is no dining table. k: spans asked at first."""
     while True:
         places, complete = in_texts(store, mention, k, where)
         if complete:
-            return places
+            return {media_id: [one for one in some if one.share == 1] for media_id, some in places.items()}
         k *= 4
 
 

@@ -16,7 +16,7 @@ from search.channels import CHANNEL, Event, Mention
 
 SAMPLE_FRAMES = 2048  # enough for a mean and a deviation to two digits
 PALETTE_HEIGHT = 3.0  # what the very colours of the query's picture add at color_weight 1, in deviations
-# From where on an unwanted colour or tag is there; words are there when they are found at all.
+# From where on an unwanted colour or tag is there; words are there when all of them are.
 _THERE = {"color": 0.15, "tag": 0.3}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,11 +21,11 @@ from data.media import probe
 from data.media.audio import sound
 from data.media.subtitles import embedded
 from data.settings import Settings
-from data.types import Box, MediaItem
+from data.types import Box, MediaItem, TextSpan
 from indexer import wire
 from indexer.apart import Apart
 from indexer.pipeline import index
-from models.base import ModelSet, WrittenLine
+from models.base import Caption, Clip, ModelSet, WrittenLine
 from tests.enrich.made import tone, with_lines
 from tests.indexer.contents import contents
 
@@ -80,6 +81,23 @@ class Sign:
 
     def read(self, picture: np.ndarray) -> list[WrittenLine]:
         return [WrittenLine("EXIT", Box(0, 0, 5, 5), 0.9)]
+
+
+class Hearer:
+    revision = "ear@1"
+
+    def transcribe(self, samples: np.ndarray, *, start_s: float, language: str | None = None) -> list[TextSpan]:
+        return [TextSpan("speech", "a tone", start_s, start_s + 1.0, "en", source=self.revision)]
+
+
+class Teller:
+    revision = "teller@1"
+
+    def prompt_id(self, clip: Clip) -> str:
+        return "toy"
+
+    def caption(self, clips: Sequence[Clip], language: str = "en") -> list[Caption]:
+        return [Caption("A picture.", language=language, model=self.revision) for _ in clips]
 
 
 @pytest.mark.parametrize("do", ["pictures", "subtitles"])
@@ -167,6 +185,72 @@ def test_a_text_that_was_waited_for_in_vain_is_not_waited_for_in_every_run(
     run(retry_failed=True)
     stages = contents(settings.library)["film.mp4"][2]
     assert stages["screen"] == "sign@1" and stages["speech"].startswith("none ")
+
+
+@pytest.mark.parametrize("do", ["pictures", "subtitles", "sound"])
+def test_a_text_that_was_there_outlives_a_newer_one_that_was_waited_for_in_vain(
+    media: Path, settings: Settings, colour_models: ModelSet, monkeypatch: pytest.MonkeyPatch, do: str
+) -> None:
+    file = media / "red.png" if do == "pictures" else tone(media / "tone.mp4")
+    lines = file.with_suffix(".srt")
+    channel = "screen" if do == "pictures" else "speech"
+    hangs = DECODER.replace("worker.serve()", "") + (
+        "\nreal_answer = worker.answer\n"
+        f"worker.answer = lambda job, out: time.sleep(60) if job['do'] == {do!r} else real_answer(job, out)\n"
+        "worker.serve()\n"
+    )
+
+    def run(revision: int, **options: bool):
+        reader, hearer = Sign(), Hearer()
+        reader.revision, hearer.revision = f"sign@{revision}", f"ear@{revision}"
+        models = replace(colour_models, text_reader=reader, transcriber=hearer)
+        asked = {"read": True} if do == "pictures" else {"listen": do == "sound"}
+        return index([file], library=settings.library, models=models, settings=settings, **asked, **options)
+
+    def held() -> tuple[list[str], str]:
+        found = contents(settings.library)[file.name]
+        return [span.text for span in found[4] if span.channel == channel], found[2][channel]
+
+    if do == "subtitles":
+        lines.write_text("1\n00:00:01,000 --> 00:00:02,000\nhello\n")
+    run(1)
+    texts, _ = held()
+    assert texts
+    if do == "subtitles":
+        lines.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(indexer.process, "_START", hangs.format(defect="pass"))
+        patch.setattr(indexer.process, "SILENCE_S", 1.0)
+        patch.setattr(indexer.apart, "LEAST_BUDGET_S", 1.0)
+        report = run(2)
+        assert len(report.warnings) == 1 and report.texts == 0
+        assert held()[0] == texts and held()[1].startswith("gave up: ")
+        assert not run(2).warnings and held()[0] == texts
+    assert not run(2, retry_failed=True).warnings
+    assert not held()[1].startswith("gave up: ") and held()[0] == ([] if do == "subtitles" else texts)
+
+
+@pytest.mark.parametrize("made", ["crops", "captions"])
+def test_what_is_waited_for_again_in_every_run_says_so(
+    media: Path, settings: Settings, colour_models: ModelSet, monkeypatch: pytest.MonkeyPatch, made: str
+) -> None:
+    hangs = DECODER.replace("worker.serve()", "") + (
+        "\nreal_answer = worker.answer\n"
+        "worker.answer = lambda job, out: time.sleep(60) if job['do'] == 'pictures' else real_answer(job, out)\n"
+        "worker.serve()\n"
+    )
+    models = colour_models if made == "crops" else replace(colour_models, captioner=Teller())
+    run = partial(
+        index, [media / "red.png"], library=settings.library, models=models, settings=settings, crop=made == "crops"
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(indexer.process, "_START", hangs.format(defect="pass"))
+        patch.setattr(indexer.process, "SILENCE_S", 1.0)
+        for _ in range(2):
+            (warning,) = run().warnings
+            assert "given up" in warning.reason and "tries again" in warning.reason
+            assert "the next run" in warning.reason and "--retry-failed" not in warning.reason
+    assert not run().warnings
 
 
 def test_sound_may_be_silent_as_long_as_subtitles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

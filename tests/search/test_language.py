@@ -67,7 +67,7 @@ def terms(text: str, **fields: type) -> tuple[Term, ...]:
 
 def test_terms() -> None:
     assert terms("beach -people") == (Term("beach"), Term("people", weight=-1.0))
-    assert terms('-"not this" a beach') == (Term("a beach"), Term("not this", weight=-1.0))
+    assert terms('-"not this" a beach') == (Term("a beach"), Term("not this", weight=-1.0, phrase=True))
     assert terms('a clock "half past nine"') == (Term("a clock"), Term("half past nine", "text", 1.0, True))
     assert terms("said:budget") == (Term("budget", "speech"),)
     assert terms('said:"the very end"') == (Term("the very end", "speech", 1.0, True),)

@@ -11,11 +11,12 @@ import pytest
 from data.settings import Settings, load
 from data.store.base import FileRow, Filter, MediaRows
 from data.store.lance import create_or_open
-from data.types import MediaInfo, Segment, TextSpan
+from data.types import MediaInfo, Query, Segment, Term, TextSpan
 from indexer.embed_texts import embed_captions
 from models.base import ModelSet
 from models.registry import load as load_models
 from search.engine import SearchEngine
+from search.language import parse
 
 CAPTIONS = {
     "dog": "A young dog naps on a blanket.",
@@ -141,3 +142,18 @@ def test_a_minus_looks_at_what_a_caption_says(settings: Settings, models: ModelS
     assert found("a young dog") == ["dog", "car", "food", "sea", "tower"]
     assert "dog" not in found("a young dog -blanket")
     assert found("a young dog -motorway") == ["dog", "food", "sea", "tower"]
+
+
+def test_a_minus_of_several_words_asks_for_all_of_them_together(settings: Settings, models: ModelSet) -> None:
+    def found(question: str, *more: Term) -> set[str]:
+        with SearchEngine(settings.library, models, settings) as engine:
+            moments = engine.search(Query(terms=(*parse(question).terms, *more))).moments
+            return {item.media_id for one in moments for item in (one.media, *one.same)}
+
+    everything = set(CAPTIONS)
+    assert found('a young dog -"sleepy dog"') == everything, "a word of it is not it"
+    assert found('a young dog -"dog naps on a sofa" -kitten-blanket') == everything
+    assert found('a young dog -"dog young"') == everything, "in quotes they stand together, in this order"
+    assert found('a young dog -"young dogs"') == everything - {"dog"}
+    assert found("a young dog", Term("dog young", weight=-1.0)) == everything - {"dog"}
+    assert found("a young dog", Term("dog sleepy", "caption", weight=-1.0)) == everything
