@@ -91,15 +91,18 @@ class Asked:
         return Box(*parse_box(self.text("box"))) if self.text("box") else None
 
 
-def routes() -> list[Route]:
+def routes(*, alone: bool = False) -> list[Route]:
+    """Args: alone: without the page, whose own the bare address is otherwise."""
+    ours = [_route("/", lambda *_: openapi.overview()), _route("/health", _health)]
     return [
+        *(ours if alone else []),
         _route("/api/library", _library),
         _route("/api/media", _media),
         _route("/api/media/{media_id}", _medium),
         _route("/api/media/{media_id}/similar", _similar),
         _route("/api/search", _search, ("GET", "POST")),
         _route("/api/ask", _ask),
-        _route("/api/openapi.json", lambda *_: openapi.document()),
+        _route("/api/openapi.json", lambda *_: openapi.document(alone=alone)),
         _route("/api/{other:path}", _nothing),
     ]
 
@@ -320,7 +323,7 @@ def application(key: str = "") -> Starlette:
     """The API and the media, without the page; with a key, only for those who send it."""
     needed = [Middleware(KeyNeeded, key=key)] if key else []
     return Starlette(
-        routes=[_route("/", lambda *_: openapi.overview()), _route("/health", _health), *routes(), *media_routes()],
+        routes=[*routes(alone=True), *media_routes()],
         middleware=needed,
         exception_handlers={HTTPException: _as_json},
     )

@@ -42,6 +42,7 @@ _ADDRESSES: dict[str, tuple[str, tuple[str, ...], str]] = {
     "/clip/{media_id}": ("A short re-encoded clip round a second.", ("t",), "video/mp4"),
     "/play/{media_id}": ("The file of a video, by ranges.", (), "video/*"),
 }
+_ALONE = ("/", "/health")  # answered by `secondsight serve`; under the page they are the page's own
 _FORM = ("q", "k", "kind", "group_by", "t", "box")
 _REQUIRED = {("/api/ask", "q"), ("/clip/{media_id}", "t")}
 _SECONDS = {"type": ["number", "null"]}
@@ -94,10 +95,16 @@ def overview() -> dict[str, Any]:
     }
 
 
-def document() -> dict[str, Any]:
-    """The OpenAPI 3.1 document."""
+def document(*, alone: bool = False) -> dict[str, Any]:
+    """The OpenAPI 3.1 document.
+
+    Args:
+        alone: of the API without the page beside it.
+    """
     paths: dict[str, Any] = {}
     for path, (what, names, answer) in _ADDRESSES.items():
+        if path in _ALONE and not alone:
+            continue
         parameters = [_parameter(path, name) for name in names]
         if "{media_id}" in path:
             parameters.insert(0, {"name": "media_id", "in": "path", "required": True, "schema": {"type": "string"}})

@@ -26,6 +26,7 @@ __all__ = [
 
 # CSI and OSC sequences go as a whole, so that "\x1b[31mred" becomes "red" and not "[31mred".
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\-_]")
+_WITH_ITS_PATH = 10_000  # characters of a sentence about a file: no path has more than 4,096 bytes
 _JOINERS = {"\u200c", "\u200d"}  # format characters that spelling needs (Persian, emoji)
 
 
@@ -77,7 +78,8 @@ def short_path(path: Path | str, width: int) -> str:
 
 def failure_text(path: Path | str, reason: str) -> str:
     """A file and why it failed; most reasons name the file already."""
-    return plain(reason) if plain(path) in plain(reason) else f"{path_text(path)}: {plain(reason)}"
+    told = plain(reason, _WITH_ITS_PATH)
+    return told if plain(path, _WITH_ITS_PATH) in told else f"{path_text(path)}: {plain(reason)}"
 
 
 def reason_text(path: Path | str, reason: str) -> str:
@@ -86,7 +88,10 @@ def reason_text(path: Path | str, reason: str) -> str:
     >>> reason_text("/a/b.jpg", "/a/b.jpg is a damaged JPEG file."), reason_text("/a/b.jpg", "cannot be read")
     ('is a damaged JPEG file.', 'cannot be read')
     """
-    return plain(reason).removeprefix(plain(path)).lstrip(": ")
+    name, told = plain(path, _WITH_ITS_PATH), plain(reason, _WITH_ITS_PATH)
+    if told.startswith((f"{name} ", f"{name}:")):  # not the name of a file beside it that only begins like it
+        told = told[len(name) :].lstrip(": ")
+    return plain(told)
 
 
 def timecode(seconds: float) -> str:

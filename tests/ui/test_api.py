@@ -7,16 +7,20 @@ import os
 import socket
 import subprocess
 import time
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import httpx
+import numpy as np
 import pytest
+from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from tests.conftest import write_video
 from tests.ui.conftest import COMMAND, Shelf, run
-from ui import api
-from ui.app import routes
+from ui import api, uploads
+from ui.app import held, routes
 
 HERE = "http://127.0.0.1:8502"
 
@@ -74,6 +78,41 @@ def test_a_film_is_compared_by_the_second_that_is_named(
     assert answer.status_code == 400 and "'red.png' is a still" in answer.json()["error"]
 
 
+def black_film(path: Path, frames: int) -> Path:
+    """Ten frames a second behind one key frame, as quickly written as they are few bytes: each says "no change"."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("flv", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 1280, 800, "yuv420p"
+        black = av.VideoFrame.from_ndarray(np.zeros((800, 1280, 3), np.uint8), format="rgb24")
+        key, same = (bytes(stream.encode(black)[0]) for _ in range(2))
+        for number in range(frames):
+            packet = av.Packet(same if number else key)
+            packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, 10), not number
+            packet.pts = packet.dts = number
+            container.mux(packet)
+    return path
+
+
+def test_a_film_of_one_key_frame_is_given_up_in_time(
+    client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = black_film(tmp_path / "long.avi", frames=20_000)
+    assert client.post("/api/search", **upload(film, t=1, k=1)).status_code == 200
+    monkeypatch.setattr(uploads, "MOST_S", 1.0)
+    started_s = time.monotonic()
+    answer = client.post("/api/search", **upload(film, t=1999, k=1))
+    assert answer.status_code == 415 and "within 1 s" in answer.json()["error"] and "'long.avi'" in answer.text
+    assert time.monotonic() - started_s < 5
+
+
+def test_too_large_a_film_is_told_as_that(client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    film = write_video(tmp_path / "mine.mp4", ["blue"])
+    small = held.settings().model_copy(update={"max_pixels": 1000})
+    monkeypatch.setattr(held, "settings", lambda: small)
+    answer = client.post("/api/search", **upload(film, t=0.5, k=1))
+    assert answer.status_code == 413 and "'mine.mp4'" in answer.json()["error"]
+
+
 def test_similar_to_a_second_of_a_film_is_not_the_film_there(client: TestClient) -> None:
     media = client.get("/api/media").json()
     assert media["total"] == len(media["media"]) == 4
@@ -97,6 +136,11 @@ def test_the_openapi_document_is_what_is_answered(client: TestClient) -> None:
     document = client.get("/api/openapi.json").json()
     assert document["openapi"].startswith("3.1") and document["info"]["version"]
     assert set(document["paths"]) == {route.path for route in client.app.routes} - {"/api/{other:path}"}
+    beside = TestClient(Starlette(routes=[*api.routes(), *routes.routes()]), base_url=HERE)  # as the page has them
+    told = set(beside.get("/api/openapi.json").json()["paths"])
+    assert told == {route.path for route in beside.app.routes} - {"/api/{other:path}"} == set(document["paths"]) - {
+        "/", "/health",
+    }  # fmt: skip
     media = client.get("/api/media").json()["media"]
     film = next(item["media_id"] for item in media if item["kind"] == "video")
     asked, held_to = {"/api/search": "q=red&", "/api/ask": f"q=red&media={film}&"}, set()

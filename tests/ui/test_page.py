@@ -187,12 +187,46 @@ def test_a_film_is_asked_by_the_second_that_is_written(page_library: Shelf, tmp_
     page.file_uploader(key="upload").set_value(("mine.mp4", film.read_bytes(), "video/mp4")).run()
     assert not page.exception and not page.error and "Which second of mine\\.mp4?" in page.info[0].value
     assert not page.session_state.spots
-    page.number_input(key="upload_s").set_value(1.5).run()
+    page.number_input[0].set_value(1.5).run()
     assert not page.exception and not page.error and "Looks like **mine\\.mp4 at 00\\:01\\.5**" in texts(page)
     page.button_group(key="kinds").set_value(["image"]).run()
     assert page.session_state.spots[0].item.path.name == "red.png"
+    other = write_video(tmp_path / "other.mp4", ["green"], seconds_each=1)
+    page.file_uploader(key="upload").set_value(("other.mp4", other.read_bytes(), "video/mp4")).run()
+    assert not page.error and "Which second of other\\.mp4?" in page.info[0].value, "not the first one's second"
+    assert page.number_input[0].value is None
+
+
+def test_an_upload_is_what_its_bytes_are(page_library: Shelf, tmp_path: Path) -> None:
+    film = write_video(tmp_path / "mine.mp4", ["blue", "red"], seconds_each=1)
+    page = run_page()
     page.file_uploader(key="upload").set_value(("mine.png", film.read_bytes(), "image/png")).run()
-    assert not page.exception and "'mine\\.png\\' is a film" in page.error[0].value.replace("\\'", "'", 1)
+    assert not page.exception and not page.error and "Which second of mine\\.png?" in page.info[0].value
+    page.number_input[0].set_value(1.5).run()
+    assert not page.exception and not page.error and "Looks like **mine\\.png at 00\\:01\\.5**" in texts(page)
+    still = (page_library.media / "red.png").read_bytes()
+    page.file_uploader(key="upload").set_value(("still.mp4", still, "video/mp4")).run()
+    assert not page.exception and not page.error and not page.number_input and page.session_state.spots
+    assert "Looks like **still\\.mp4**" in texts(page) and "Which second" not in texts(page)
+
+
+def test_a_thumbnail_holds_no_upload(page_library: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    from ui.app import asking
+
+    session: dict[str, object] = {}
+    monkeypatch.setattr(asking.st, "session_state", session)
+    content = (page_library.media / "red.png").read_bytes()
+    uploads = [content + bytes([number]) for number in range(3)]
+    free = [sys.getrefcount(one) for one in uploads]
+    reference = asking.Reference("red.png", upload=uploads[0])
+    first = reference.thumbnail_jpeg()
+    assert jpeg_colour(first) == "red" and reference.thumbnail_jpeg() is first
+    for upload in uploads:
+        asking.Reference("red.png", upload=upload).thumbnail_jpeg()
+    del reference, upload
+    assert [sys.getrefcount(one) for one in uploads] == free
 
 
 def test_an_upload_that_is_no_picture_is_one_line(page_library: Shelf) -> None:

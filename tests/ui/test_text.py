@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from data.errors import UsageError
 from ui.app.shown import markdown
-from ui.text import parse_box, parse_reference, parse_seconds, plain, size_text, stretch, timecode
+from ui.text import (
+    failure_text,
+    parse_box,
+    parse_reference,
+    parse_seconds,
+    plain,
+    reason_text,
+    size_text,
+    stretch,
+    timecode,
+)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +58,17 @@ def test_plain_text_of_hostile_names() -> None:
     assert plain("a\x1b[31mred\x1b]0;title\x07\nb\u202ec") == "ared bc"
     assert plain("caf\udce9.mp4") == "caf\\xe9.mp4"
     assert plain("x" * 600) == "x" * 499 + "…"
+
+
+def test_why_a_file_failed_is_never_empty() -> None:
+    deep = "/a" * 300 + "/b.jpg"
+    for path in ("/a/b.jpg", deep):
+        assert reason_text(path, f"{path} is damaged.") == "is damaged."
+        assert reason_text(path, f"{path}: no frame") == "no frame"
+        assert reason_text(path, "cannot be read") == "cannot be read"
+        assert failure_text(path, f"{path} is damaged.") == f"{path} is damaged."
+    assert reason_text("/a/b.jpg", "/a/b.jpg.json is not JSON.") == "/a/b.jpg.json is not JSON."
+    assert reason_text("/a/b.jpg", "x" * 600) == "x" * 499 + "…"
 
 
 def test_markdown_is_disarmed() -> None:

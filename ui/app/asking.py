@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import streamlit as st
@@ -19,6 +18,7 @@ from ui.text import plain, timecode
 from ui.uploads import picture_of
 
 _SESSION_KEY = "answer"
+_THUMBNAIL = "thumbnail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +47,17 @@ class Reference:
         second = "" if self.at_s is None else f" at {timecode(self.at_s)}"
         return f"{'part of ' if self.box else ''}{plain(self.label, 80)}{second}"
 
-    @lru_cache(maxsize=32)  # noqa: B019  a reference is a value and holds nothing open
     def thumbnail_jpeg(self) -> bytes:
-        """A small picture of exactly what is searched by. Raises: as `pixels`."""
+        """A small picture of exactly what is searched by; the last one is kept. Raises: as `pixels`."""
         from PIL import Image
 
+        kept = st.session_state.get(_THUMBNAIL)
+        if kept is not None and kept[0] == self.key:
+            return kept[1]
         small = Image.fromarray(self.pixels())
         small.thumbnail((240, 240))
         small.save(buffer := io.BytesIO(), "JPEG", quality=85)
+        st.session_state[_THUMBNAIL] = (self.key, buffer.getvalue())  # by its key: an upload's bytes are not held
         return buffer.getvalue()
 
     def pixels(self) -> Pixels:

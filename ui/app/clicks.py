@@ -6,19 +6,18 @@ What is open stands in the page's address too, as `open=MEDIUM@SECONDS`, so that
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from data.errors import SecondSightError
-from data.media import MEDIA_EXTENSIONS
 from data.types import Box, MediaItem, Place
 from search.feedback import Judgement, record
 from search.limits import Without
 from ui.app import held
 from ui.app.asking import Judged, Reference
 from ui.app.shown import Spot, clicked, markdown
+from ui.uploads import kind_of
 
 PAGE = 12  # results shown at once
 state = st.session_state
@@ -168,14 +167,15 @@ def on_question() -> None:
 def on_upload() -> None:
     uploaded, state.reference = state.upload, None
     if uploaded is not None:
-        at_s = state.get("upload_s") if kind_of(uploaded.name) in ("gif", "video") else None
+        has_seconds = kind_of(uploaded.getbuffer(), uploaded.name) in ("gif", "video")
+        at_s = state.get(second_key(uploaded)) if has_seconds else None
         state.reference = Reference(uploaded.name, at_s=at_s, upload=uploaded.getvalue())
     on_question()
 
 
-def kind_of(name: str) -> str:
-    """What an upload is by its name: "image", "gif", "video", or "" for none of them."""
-    return MEDIA_EXTENSIONS.get(Path(name).suffix.lower(), "")
+def second_key(uploaded: Any) -> str:
+    """Where the second of an upload is written: each has its own, so that none is asked by another's."""
+    return f"upload_s {uploaded.file_id}"
 
 
 def drop_reference() -> None:

@@ -18,6 +18,7 @@ from ui.app.panel import panel
 from ui.app.shown import Spot, markdown
 from ui.commands.search import matches_without
 from ui.text import count, plain
+from ui.uploads import kind_of
 
 _HELP = """Words as they come, in English or Chinese. More precisely:
 
@@ -52,10 +53,10 @@ def _question(is_new: bool) -> tuple[str, list[str], str]:
                 on_change=clicks.on_upload,
                 max_upload_size=50,
             )
-            if uploaded is not None and clicks.kind_of(uploaded.name) in ("gif", "video"):
+            if uploaded is not None and kind_of(uploaded.getbuffer(), uploaded.name) in ("gif", "video"):
                 st.number_input(
-                    "Its second", 0.0, value=None, step=1.0, format="%.1f", key="upload_s", placeholder="12.5",
-                    on_change=clicks.on_upload,
+                    "Its second", 0.0, value=None, step=1.0, format="%.1f", key=clicks.second_key(uploaded),
+                    placeholder="12.5", on_change=clicks.on_upload,
                 )  # fmt: skip
         st.button("Search", type="primary")
     names = {"image": "Images", "gif": "GIFs", "video": "Videos"}
@@ -107,7 +108,8 @@ def _reference_chip(reference: Reference) -> None:
 
 
 def _results(text: str, reference: Reference | None, kinds: list[str], group_by: str) -> None:
-    if reference and reference.upload and reference.at_s is None and clicks.kind_of(reference.label) == "video":
+    unsaid = reference is not None and reference.upload and reference.at_s is None
+    if reference and unsaid and kind_of(reference.upload, reference.label) == "video":
         st.info(
             f"Which second of {markdown(reference.title)}? Write it below the file, behind *Picture*.",
             icon=":material/movie:",
