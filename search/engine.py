@@ -264,7 +264,7 @@ class SearchEngine:
             for number, (event, fusion, places) in enumerate(zip(events, fusions, asked.places, strict=True)):
                 colours, weight = (palette, query.color_weight) if number == 0 else ((), 0.0)
                 view = retrieve.view(self.store, media_id, event, places, fusion, background, colours, weight)
-                most = query.k if len(events) == 1 else STRETCHES_TO_JOIN
+                most = query.k + len(_left_out(query)) if len(events) == 1 else STRETCHES_TO_JOIN
                 most = 1 if np.isnan(view.frames.times_s).all() else most  # of a still its best part
                 cut = moments.stretches(view.relevance, most=most, segment_of_frame=view.frames.segment_of_frame)
                 rows.append([answers.Sight(event, view, stretch) for stretch in cut])
@@ -317,7 +317,7 @@ class SearchEngine:
         grounder = self.models.grounder
         for place, peak_s in zip(timed, peaks, strict=True):
             moment, asked = best[place].moment, " ".join(term.text for term in query.terms if term.weight > 0)
-            if len(query.images) == 1 and not query.terms:
+            if len(query.images) == 1 and not query.terms and moment.media.media_id != query.exclude_media_id:
                 same_s = same.same_frame(moment.media, peak_s, query.images[0].rgb, self.settings.max_pixels)
                 peak_s = peak_s if same_s is None else same_s
             elif grounder is not None and asked and not query.steps:
@@ -355,12 +355,16 @@ def _palette(query: Query) -> tuple[Color, ...]:
     return colors.dominant(np.concatenate(pixels)) if pixels else ()
 
 
-def _is_left_out(found: answers.Found, query: Query) -> bool:
-    """The moment the query picture was taken from, or one that a person refused."""
+def _left_out(query: Query) -> list[tuple[str, float | None]]:
+    """(medium, second) of the moments a person refused, and of the one that the query picture was taken from."""
     places = [(place.media_id, place.time_s) for place in query.disliked]
     if query.exclude_at_s is not None and query.exclude_media_id is not None:
         places.append((query.exclude_media_id, query.exclude_at_s))
-    return any(media_id == found.media_id and _holds(found, at_s) for media_id, at_s in places)
+    return places
+
+
+def _is_left_out(found: answers.Found, query: Query) -> bool:
+    return any(media_id == found.media_id and _holds(found, at_s) for media_id, at_s in _left_out(query))
 
 
 def _holds(found: answers.Found, at_s: float | None) -> bool:

@@ -52,6 +52,14 @@ def test_a_frame_of_a_film_finds_its_second(engine: SearchEngine) -> None:
         assert best.start_s <= best.peak_s < best.end_s
 
 
+@pytest.mark.parametrize("second", [10.0, 33.0, 41.0])
+def test_like_a_paused_frame_are_other_moments_however_many_are_wanted(engine: SearchEngine, second: float) -> None:
+    film = SAMPLES / "films" / "sintel.mp4"
+    few, many = (engine.similar(film, at_s=second, k=k).moments for k in (1, 10))
+    assert few[0].media.path.name == film.name and (few[0].start_s, few[0].peak_s) == (many[0].start_s, many[0].peak_s)
+    assert not any(one.media.path.name == film.name and one.start_s <= second <= one.peak_s + 1e-6 for one in many)
+
+
 def test_a_product_finds_its_other_views(engine: SearchEngine) -> None:
     with open(SAMPLES / "products.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
