@@ -41,6 +41,7 @@ class Books:
     indexed: int = 0
     moved: int = 0
     texts: int = 0
+    cropped: int = 0
     told: int = 0
     interrupted: bool = False
     moved_from: set[str] = field(default_factory=set)

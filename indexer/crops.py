@@ -28,13 +28,13 @@ def embed_crops(
     *,
     tell: Callable[[str, int, int], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
-) -> list[Failure] | None:
+) -> tuple[int, list[Failure]] | None:
     """Look at the parts of those stills among `items` that were not looked at so.
 
     Returns:
-        What could not be read; None when it was stopped: what is done is kept.
+        How many were looked at, and what could not be read; None when it was stopped: what is done is kept.
     """
-    stages, failed = store.stages(), []
+    stages, failed, looked_at = store.stages(), [], 0
     todo = [item for item in items if item.info.kind == "image" and stages[item.media_id].get(STAGE) != HOW]
     for start in range(0, len(todo), MEDIA_AT_ONCE):
         if should_stop():
@@ -90,6 +90,7 @@ def embed_crops(
                     vectors_of = held[np.array(rows, dtype=np.intp)]
                     meanings[stage[MEANING]].append((item.media_id, captions, stage["caption"], vectors_of))
         store.add(batch)
+        looked_at += len(batch)
         for made_by, those in meanings.items():  # written anew, a medium has lost its captions' vectors
             store.put_captions(those, model=made_by)
-    return failed
+    return looked_at, failed

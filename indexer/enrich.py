@@ -34,10 +34,11 @@ Tell = Callable[[str, str, int, int], None]  # (stage, path, media done, media i
 
 @dataclass(frozen=True, slots=True)
 class Enriched:
-    """media: how many got texts now; spans: how many; warnings: what was not whole."""
+    """media: how many got texts now; spans: how many; cropped: stills seen in parts; warnings: what was not whole."""
 
     media: int
     spans: int
+    cropped: int
     warnings: tuple[Failure, ...]
     interrupted: bool
 
@@ -73,7 +74,7 @@ def enrich(
         whole = whole and run.listen_and_read(paths, listen=listen, read=read, again=again) and run.describe(paths)
         told = None if tell is None else partial(tell, "describe")
         whole = whole and embed_captions(store, models.joint, tell=told, should_stop=should_stop)
-        return Enriched(run.media, run.spans, tuple(run.warnings), not whole)
+        return Enriched(run.media, run.spans, run.cropped, tuple(run.warnings), not whole)
 
 
 @dataclass(slots=True)
@@ -89,6 +90,7 @@ class _Run:
     stop: Callable[[], bool]
     media: int = 0
     spans: int = 0
+    cropped: int = 0
     warnings: list[Failure] = field(default_factory=list)
     _finished: dict[TextChannel, list[tuple[str, Sequence[TextSpan], str]]] = field(default_factory=dict)
     _wrote_s: float = field(default_factory=time.monotonic)
@@ -158,9 +160,12 @@ class _Run:
         """False when it was stopped."""
         told = None if self.tell is None else partial(self.tell, "crop")
         items = _below(self.store, paths)
-        failed = embed_crops(self.store, items, self.models.joint, self.files, tell=told, should_stop=self.stop)
-        self.warnings += failed or []
-        return failed is not None
+        done = embed_crops(self.store, items, self.models.joint, self.files, tell=told, should_stop=self.stop)
+        if done is None:
+            return False
+        self.cropped, failed = done
+        self.warnings += failed
+        return True
 
     def describe(self, paths: Sequence[Path]) -> bool:
         """False when it was stopped."""

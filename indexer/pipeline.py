@@ -42,6 +42,7 @@ class IndexReport:
         not_retried: how many of `failed` were not tried again.
         warnings: searchable, but not whole (a truncated video, say); folders that look unmounted.
         texts: spans of subtitles, speech and on-screen text that came in.
+        cropped: stills whose parts were looked at.
         told: media of which tables or sidecars said something new.
         ignored: extension -> files in folders passed over because they are not media.
     """
@@ -54,6 +55,7 @@ class IndexReport:
     not_retried: int
     warnings: tuple[Failure, ...]
     texts: int
+    cropped: int
     told: int
     ignored: dict[str, int]
     seconds: float
@@ -159,7 +161,7 @@ def index(
                 tell=meter.tell_texts, should_stop=should_stop,
             )  # fmt: skip
             run.warnings.extend(texts.warnings)
-            run.interrupted, run.texts = texts.interrupted, texts.spans
+            run.interrupted, run.texts, run.cropped = texts.interrupted, texts.spans, texts.cropped
         meter.tell(stage="done", always=True)
     except BaseException:
         if run is not None:
@@ -176,6 +178,7 @@ def index(
         not_retried=len(quarantined),
         warnings=tuple(run.warnings),
         texts=run.texts,
+        cropped=run.cropped,
         told=run.told,
         ignored=found.ignored,
         seconds=round(time.monotonic() - started_s, 3),

@@ -17,7 +17,7 @@ from ui.cli_answers import answers_app
 from ui.cli_chapters import chapters_app
 from ui.cli_metadata import metadata_app
 from ui.cli_quality import quality_app
-from ui.console import reported, words_of
+from ui.console import error_text, reported, words_of
 from ui.options import Json, Library, Results
 
 app = typer.Typer(
@@ -287,8 +287,15 @@ app.add_typer(cli_serve.app)
 
 
 def main() -> None:
-    """The console script."""
-    app(_with_unwanted_words(sys.argv[1:]))
+    """The console script. What the parser refuses takes the form that was asked for, too."""
+    arguments = _with_unwanted_words(sys.argv[1:])
+    if "--json" not in arguments:
+        app(arguments)
+    try:
+        sys.exit(app(arguments, standalone_mode=False))
+    except typer.TyperException as error:
+        print(error_text(error.format_message(), True), file=sys.stderr)
+        sys.exit(error.exit_code)
 
 
 def _with_unwanted_words(arguments: list[str]) -> list[str]:

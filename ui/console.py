@@ -95,9 +95,12 @@ def defect(error: Exception) -> str:
 
 
 def _end(message: str, exit_code: int, as_json: bool) -> NoReturn:
-    line = json.dumps({"error": message}) if as_json else f"Error: {message}"
-    print(line, file=sys.stderr)
+    print(error_text(message, as_json), file=sys.stderr)
     raise typer.Exit(exit_code) from None
+
+
+def error_text(message: str, as_json: bool) -> str:
+    return json.dumps({"error": message}) if as_json else f"Error: {message}"
 
 
 def _write_log(error: Exception) -> Path:

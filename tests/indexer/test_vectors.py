@@ -71,7 +71,7 @@ def test_parts_of_stills_cost_one_process_and_leave_the_captions_vectors(
     begun, popen = [], subprocess.Popen
     monkeypatch.setattr("indexer.process.subprocess.Popen", lambda *a, **how: begun.append(1) or popen(*a, **how))
     with Apart(10**8) as files:
-        assert embed_crops(store, stills, colour_models.joint, files) == []
+        assert embed_crops(store, stills, colour_models.joint, files) == (len(stills), [])
     assert len(begun) == 1 and len(stills) == 2
     assert all(store.texts(item.media_id)[0].source == "toy" for item in stills)
     assert all(store.stages()[item.media_id]["crops"] for item in stills)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ui.conftest import Shelf, ask
+from tests.ui.conftest import Shelf, ask, run
 
 
 @pytest.mark.parametrize(
@@ -106,3 +106,18 @@ def test_every_exit_code_stands_in_the_readme() -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
     (told,) = re.findall(r"Exit codes: ([^.]*)\.", " ".join(readme.split()))
     assert {int(code) for code in re.findall(r"(?:^|, )(\d+) ", told)} == used
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [(["search", "x", "--bogus"], "--bogus"), (["search", "x", "-k", "abc"], "'-k'"), (["no-such-command"], "No such")],
+)
+def test_what_the_parser_refuses_is_json_where_asked(arguments: list[str], says: str) -> None:
+    said = run(*arguments, "--json")
+    assert said.returncode == 2 and said.stdout == ""
+    assert says in json.loads(said.stderr)["error"]
+
+
+def test_json_of_what_is_right_ends_with_zero(shelf: Shelf) -> None:
+    said = run("info", "--library", shelf.library, "--json")
+    assert said.returncode == 0 and json.loads(said.stdout)

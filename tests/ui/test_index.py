@@ -21,8 +21,8 @@ NOWHERE = "/nowhere/a.mp4"
 def test_index_reports(shelf: Shelf) -> None:
     assert shelf.said.returncode == 3, shelf.said.stderr
     report = shelf.report
-    told = {"indexed", "unchanged", "moved", "removed", "failed", "warnings", "texts", "told", "interrupted", "ignored"}
-    assert set(report) == {*told, "seconds", "not_retried", "event"} and report["event"] == "report"
+    told = {"indexed", "unchanged", "moved", "removed", "failed", "warnings", "texts", "cropped", "told", "ignored"}
+    assert set(report) == {*told, "interrupted", "seconds", "not_retried", "event"} and report["event"] == "report"
     assert (report["indexed"], report["unchanged"], report["ignored"]) == (4, 0, {".txt": 1})
     (failure,) = report["failed"]
     assert failure["path"] == str(shelf.media / "fake.mp4") and failure["reason"]
@@ -70,6 +70,14 @@ def test_a_second_run_does_nothing_and_says_so(shelf: Shelf) -> None:
     said = ask("index", shelf.media / "red.png", shelf.media / "film.mp4", "--library", shelf.library)
     assert said.exit_code == 0
     assert said.stdout.startswith("Nothing to do: 0 files indexed, 2 unchanged")
+
+
+def test_parts_looked_at_are_something_done(shelf: Shelf, tmp_path: Path) -> None:
+    library, still = tmp_path / "library", shelf.media / "red.png"
+    ask("index", still, "--library", library)
+    for start, parts in (("0 files indexed, 1 unchanged, parts of 1 looked at", 1), ("Nothing to do", 0)):
+        said = ask("index", still, "--crops", "--library", library)
+        assert said.exit_code == 0 and said.stdout.startswith(start), (parts, said.stdout)
 
 
 def test_failures_stand_at_the_end_with_reasons(shelf: Shelf) -> None:

@@ -81,6 +81,7 @@ def as_dict(report: IndexReport) -> dict[str, object]:
         "not_retried": report.not_retried,
         "warnings": [{"path": warning.path, "reason": warning.reason} for warning in report.warnings],
         "texts": report.texts,
+        "cropped": report.cropped,
         "told": report.told,
         "interrupted": report.interrupted,
         "ignored": report.ignored,
@@ -207,6 +208,8 @@ def summarise(report: IndexReport, console: Console) -> None:
             parts.append(f"{number:,} {what}")
     if report.texts:
         parts.append(f"{count(report.texts, 'line')} of speech and writing")
+    if report.cropped:
+        parts.append(f"parts of {report.cropped:,} looked at")
     if report.told:
         parts.append(f"metadata of {report.told:,}")
     if report.failed:
@@ -214,7 +217,8 @@ def summarise(report: IndexReport, console: Console) -> None:
     if report.not_retried:
         parts[-1] += f" ({report.not_retried:,} as before, not tried again: --retry-failed)"
     nothing = not (report.indexed or report.moved or report.removed or report.failed)
-    start = "Nothing to do: " if nothing and report.unchanged and not report.interrupted else ""
+    idle = nothing and not (report.texts or report.cropped or report.told)
+    start = "Nothing to do: " if idle and report.unchanged and not report.interrupted else ""
     console.print(f"{start}{', '.join(parts)}, in {report.seconds:.1f} s.", markup=False)
     if nothing and not report.unchanged and not report.interrupted:
         console.print("No images, GIFs or videos were found there.")
