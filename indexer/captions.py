@@ -177,7 +177,10 @@ def caption_media(
             segments = store.segments(item.media_id)
             heard = store.texts(item.media_id, ("speech", "screen"))
             run.begin(item, len(segments))
-            yield from ((item, segment, heard) for segment in segments)
+            for segment in segments:
+                if not run.is_open(item):  # given up: its other clips are not waited for as well
+                    break
+                yield item, segment, heard
 
     try:
         with (
@@ -271,6 +274,9 @@ class _Run:
     def add(self, item: MediaItem, segment: Segment, clip: Clip) -> None:
         self.waiting.append((item, segment, clip))
         self.waiting_bytes += sum(frame.nbytes for frame in clip.frames)
+
+    def is_open(self, item: MediaItem) -> bool:
+        return item.media_id in self._open
 
     def abandon(self, item: MediaItem, reason: str) -> None:
         open_ = self._open.pop(item.media_id, None)

@@ -109,26 +109,28 @@ class _Run:
                 return False
             if self.tell is not None:
                 self.tell("listen" if channel == "speech" else "read", str(item.path), done, len(todo))
+            new = True
             try:
                 spans = self._heard(item, listen) if channel == "speech" else self._read(item)
             except Silent as error:
                 told = f"no new {channel} text: {error}; --retry-failed tries again"
                 self.warnings.append(Failure(str(item.path), told))
-                # What was there, of a former model or file of subtitles, is better than nothing.
-                spans, stage = self.store.texts(item.media_id, (channel,)), f"{GAVE_UP}{stage}"
+                new, stage = False, f"{GAVE_UP}{stage}"
             except (MissingMedia, OSError) as error:
                 self.warnings.append(Failure(str(item.path), f"no {channel} text: {error}"))
                 continue
             except MediaError as error:  # of these bytes for good: it is done with
                 self.warnings.append(Failure(str(item.path), f"no {channel} text: {error}"))
-                spans = []
+                new = False
+            if not new:  # what was there, of a former model or file of subtitles, is better than nothing
+                spans = self.store.texts(item.media_id, (channel,))
             if spans is None:
                 return False
             self._finished.setdefault(channel, []).append((item.media_id, spans, stage))
             late = time.monotonic() - self._wrote_s > WRITE_EVERY_S
             if late or sum(map(len, self._finished.values())) >= WRITE_EVERY_MEDIA:
                 self._write()
-            if not stage.startswith(GAVE_UP):
+            if new:
                 self.media += bool(spans)
                 self.spans += len(spans)
         return True

@@ -15,17 +15,21 @@ import numpy as np
 import pytest
 
 import indexer.apart
+import indexer.captions
+import indexer.enrich
 import indexer.process
-from data.errors import MissingMedia
+from data.errors import CorruptMedia, MissingMedia
 from data.media import probe
 from data.media.audio import sound
 from data.media.subtitles import embedded
 from data.settings import Settings
+from data.store.lance import open_reader
 from data.types import Box, MediaItem, TextSpan
 from indexer import wire
-from indexer.apart import Apart
+from indexer.apart import Apart, Silent
 from indexer.pipeline import index
 from models.base import Caption, Clip, ModelSet, WrittenLine
+from tests.conftest import write_video
 from tests.enrich.made import tone, with_lines
 from tests.indexer.contents import contents
 
@@ -228,6 +232,45 @@ def test_a_text_that_was_there_outlives_a_newer_one_that_was_waited_for_in_vain(
         assert not run(2).warnings and held()[0] == texts
     assert not run(2, retry_failed=True).warnings
     assert not held()[1].startswith("gave up: ") and held()[0] == ([] if do == "subtitles" else texts)
+
+
+def test_a_text_that_was_there_outlives_a_newer_reading_that_failed(
+    media: Path, settings: Settings, colour_models: ModelSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(revision: int):
+        reader = Sign()
+        reader.revision = f"sign@{revision}"
+        models = replace(colour_models, text_reader=reader)
+        return index([media / "red.png"], library=settings.library, models=models, settings=settings, read=True)
+
+    def broken(*_: object) -> None:
+        raise CorruptMedia("nothing can be read of it")
+
+    run(1)
+    texts = contents(settings.library)["red.png"][4]
+    monkeypatch.setattr(indexer.enrich, "written", broken)
+    report = run(2)
+    assert len(report.warnings) == 1 and report.texts == 0 and texts
+    assert contents(settings.library)["red.png"][4] == texts and not run(2).warnings
+
+
+def test_a_film_that_hangs_is_waited_for_once_by_its_captions(
+    media: Path, settings: Settings, colour_models: ModelSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def hangs(item: MediaItem, *_: object) -> None:
+        asked.append(item)
+        raise Silent("given up after 60 s of silence")
+
+    film = write_video(media / "long.mp4", ["red", "blue"] * 20, seconds_each=2)
+    models = replace(colour_models, captioner=Teller())
+    monkeypatch.setattr(indexer.captions, "clip_of", hangs)
+    index([film], library=settings.library, models=models, settings=settings)
+    with open_reader(settings.library) as store:
+        (item,) = store.media()
+        segments = len(store.segments(item.media_id))
+    assert len(asked) < segments, (len(asked), segments)
 
 
 @pytest.mark.parametrize("made", ["crops", "captions"])
