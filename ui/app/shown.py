@@ -60,10 +60,10 @@ class Spot:
 
     @property
     def thumbnail_s(self) -> float | None:
-        """A tenth into a medium that is only browsed: the first frames of films are black."""
+        """The middle of a medium that is only browsed: films begin in black, and with titles."""
         if self.peak_s is None or self.score is not None:
             return self.peak_s
-        return 0.1 * (self.item.info.duration_s or 0.0)
+        return 0.5 * (self.item.info.duration_s or 0.0)
 
 
 def card(spot: Spot, *, is_open: bool) -> dict[str, Any]:
