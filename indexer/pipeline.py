@@ -76,6 +76,7 @@ def index(
     crop: bool = False,
     read: bool = False,
     metadata: Sequence[Table] = (),
+    bulk: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> IndexReport:
@@ -93,6 +94,7 @@ def index(
         crop: look at parts of stills too, so that a picture of a thing finds the room it stands in.
         read: read what is written in pictures.
         metadata: what their owner says of the files, beside each one's own FILE.json.
+        bulk: nobody searches the library meanwhile: its vectors are indexed once, at the end.
         on_progress: called a few times a second from this thread.
         should_stop: asked between pictures; True ends the run with what is finished kept.
 
@@ -102,7 +104,7 @@ def index(
     """
     started_s = time.monotonic()
     identities = {channel: identity.as_dict() for channel, identity in models.identities().items()}
-    store = create_or_open(library, identities, profile=models.profile)
+    store = create_or_open(library, identities, profile=models.profile, bulk=bulk)
     run: Books | None = None
     try:
         known = store.files()

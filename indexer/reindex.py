@@ -49,6 +49,7 @@ def reindex(
                 models=models,
                 settings=settings,
                 keep_missing=True,
+                bulk=True,
                 retry_failed=True,
                 crop=any(STAGE in done for done in old.stages().values()),
                 on_progress=on_progress,

@@ -257,19 +257,19 @@ class SearchEngine:
         background: Background,
     ) -> list[answers.Found]:
         """Answers in all candidates on one scale, best first."""
-        palette = _palette(query)
+        palette, left_out = _palette(query), _left_out(query)
         out = []
         for media_id in asked.media_ids:
             rows: list[list[answers.Sight]] = []
             for number, (event, fusion, places) in enumerate(zip(events, fusions, asked.places, strict=True)):
                 colours, weight = (palette, query.color_weight) if number == 0 else ((), 0.0)
                 view = retrieve.view(self.store, media_id, event, places, fusion, background, colours, weight)
-                most = query.k + len(_left_out(query)) if len(events) == 1 else STRETCHES_TO_JOIN
+                most = query.k + len(left_out) if len(events) == 1 else STRETCHES_TO_JOIN
                 most = 1 if np.isnan(view.frames.times_s).all() else most  # of a still its best part
                 cut = moments.stretches(view.relevance, most=most, segment_of_frame=view.frames.segment_of_frame)
                 rows.append([answers.Sight(event, view, stretch) for stretch in cut])
             out.extend(answers.joined(media_id, rows))
-        out = [found for found in out if not _is_left_out(found, query)]
+        out = [found for found in out if not any(found.media_id == of and _holds(found, at_s) for of, at_s in left_out)]
         return sorted(out, key=lambda found: -found.height)
 
     def _folded(self, query: Query, found: Sequence[answers.Found]) -> list[fold.Kept[answers.Found]]:
@@ -361,10 +361,6 @@ def _left_out(query: Query) -> list[tuple[str, float | None]]:
     if query.exclude_at_s is not None and query.exclude_media_id is not None:
         places.append((query.exclude_media_id, query.exclude_at_s))
     return places
-
-
-def _is_left_out(found: answers.Found, query: Query) -> bool:
-    return any(media_id == found.media_id and _holds(found, at_s) for media_id, at_s in _left_out(query))
 
 
 def _holds(found: answers.Found, at_s: float | None) -> bool:

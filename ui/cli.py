@@ -289,10 +289,8 @@ app.add_typer(cli_serve.app)
 def main() -> None:
     """The console script. What the parser refuses takes the form that was asked for, too."""
     arguments = _with_unwanted_words(sys.argv[1:])
-    if "--json" not in arguments:
-        app(arguments)
     try:
-        sys.exit(app(arguments, standalone_mode=False))
+        sys.exit(app(arguments, standalone_mode="--json" not in arguments))
     except typer.TyperException as error:
         print(error_text(error.format_message(), True), file=sys.stderr)
         sys.exit(error.exit_code)
