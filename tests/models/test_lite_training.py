@@ -119,7 +119,7 @@ def test_the_command_teaches_a_toy_to_the_end(tmp_path: Path) -> None:
     main([*common, "--steps", "4", "--teacher-steps", "2", "--stage", "teacher", "student", "evaluate"])
     run = tmp_path / "runs" / "fold0"
     table = json.loads((run / "table.json").read_text("utf-8"))
-    assert set(table) == {"teacher", "student"}
+    assert set(table) == {"teacher", "student", "student and nouns"}
     # Its pictures are sums of directions of words, and so are its drawn texts: the teacher must find them.
     assert table["teacher"]["en"][0] > 0.8 and set(table["student"]) == {"en", "zh", "names", "names, a photo of"}
     with np.load(run / "text.npz", allow_pickle=False) as held:

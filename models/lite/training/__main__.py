@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--stage", nargs="+", choices=STAGES, help="only these; all when left out")
     parser.add_argument("--fold", type=int, help="hold 300 + 300 photographs out, drawn with this seed")
     parser.add_argument("--without", nargs="*", default=[], choices=material.SOURCES, help="sources to leave out")
-    parser.add_argument("--steps", type=int, default=1500, help="of the small encoder")
+    parser.add_argument("--steps", type=int, default=1700, help="of the small encoder")
     parser.add_argument("--teacher-steps", type=int, default=300, help="of the language model")
     parser.add_argument("--scale", type=float, default=1.0, help="of the small encoder's batches")
     parser.add_argument("--seed", type=int, default=0)

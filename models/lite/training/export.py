@@ -32,16 +32,3 @@ def export(
     arrays["pieces"] = np.frombuffer("\n".join(pieces).encode("utf-8"), dtype=np.uint8)
     arrays["scores"] = np.asarray(scores, dtype=np.float32)
     np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-
-
-def read(file: Path) -> tuple[dict[str, npt.NDArray[np.float32]], tuple[list[str], list[float]]]:
-    """The weights of a text.npz as float32, and its vocabulary."""
-    from models.lite.text import dequantised
-
-    with np.load(file, allow_pickle=False) as held:
-        weights = {
-            name: dequantised(held[name], held[name + ".s"]) if name + ".s" in held.files else held[name].astype("f4")
-            for name in held.files
-            if name not in {"pieces", "scores"} and not name.endswith(".s")
-        }
-        return weights, (bytes(held["pieces"]).decode("utf-8").split("\n"), held["scores"].tolist())

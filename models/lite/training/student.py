@@ -35,16 +35,10 @@ class Encoder(nn.Module):
         super().__init__()
         self.w = nn.ParameterDict()
         for name, array in arrays.items():
-            if name.startswith("head_"):
-                continue
             self.w[name.replace(".", "_")] = nn.Parameter(torch.tensor(array.astype(np.float32)))
         self.hidden = self.w["emb_word"].shape[1]
         self.layers, self.heads, self.dropout = 12, 12, 0.1
         self.head = nn.Linear(self.hidden, width)
-        if "head_w" in arrays:
-            with torch.no_grad():
-                self.head.weight.copy_(torch.tensor(arrays["head_w"].astype(np.float32)))
-                self.head.bias.copy_(torch.tensor(arrays["head_b"].astype(np.float32)))
 
     def _ln(self, x: torch.Tensor, name: str) -> torch.Tensor:
         return F.layer_norm(x, (self.hidden,), self.w[name + "_w"], self.w[name + "_b"], 1e-12)
